@@ -1,0 +1,71 @@
+/**
+ * Every bound of the engine in one place: what it limits, why this size, what breaks if it grows.
+ * Nothing else in `src` may queue, cache, pool or retry without a number from here.
+ */
+
+const MiB = 2 ** 20;
+
+export const LIMITS = {
+  /** Largest `dimensions`; the contract's. */
+  maxDimensions: 65_535,
+  /** queries × k of one call: the result arrays take 8 bytes each, 2 GiB in all. The contract's. */
+  maxResults: 2 ** 28,
+  /** Row numbers are u32 and 0xffffffff means "none". */
+  maxRows: 2 ** 32 - 1,
+
+  /** Rows of one store chunk: the contract's 256 MiB, so that no single ArrayBuffer bounds an index. */
+  chunkBytes: 256 * MiB,
+  /** Rows are dirtied, sent to workers and uploaded to a GPU by block; larger blocks cost more per small change. */
+  blockBytes: 4 * MiB,
+  /** Most rows a block holds; a multiple of 32, so that a bitmap word never straddles two blocks. */
+  blockRows: 1024,
+  /** Rows a worker scans between two looks at its thresholds: 256 × 400 B stays in L2 beside the queries. */
+  spanRows: 256,
+  /** Queries that share one pass over the rows in a worker: × dimensions × 4 B must stay in L2 (see tileBytes). */
+  tileQueries: 32,
+  tileBytes: 64 * 1024,
+
+  /** Elements read or written in one synchronous stretch on the caller's thread: about 4 ms of a plain-JS loop. */
+  sliceElements: 1 << 20,
+  /** Elements of one in-page scan slice: a JS distance costs about 1 ns an element. */
+  sliceScanElements: 1 << 21,
+
+  /** Queries of one device batch. Larger batches gain nothing on any backend and delay the others' turn. */
+  batchQueries: 1024,
+  /** Result slots (queries × k) of one batch: bounds its buffers to a few hundred MiB at k in the millions. */
+  batchResults: 1 << 23,
+  /** Queries that one caller may put into a batch while others wait: the fairness quantum. */
+  fairQueries: 256,
+  /** Batches under way at once: one on the device while the workers settle the one before. */
+  batchesInFlight: 2,
+  /** Default `maxQueued`: 64 batches; beyond it latency is seconds and the caller should know. */
+  queuedQueries: 65_536,
+  /** Default and largest `batchWindowMs`. 0: the next turn of the event loop, which already gathers a burst. */
+  batchWindowMs: 0,
+  maxBatchWindowMs: 1000,
+
+  /** Most CPU workers of one index. */
+  maxThreads: 256,
+  /** Multiply-adds below which a further worker is not worth its wake-up (about 50 µs). */
+  workPerThread: 1 << 18,
+  /** A worker slot that crashed this often is retired and its rows go to the others. */
+  workerCrashes: 3,
+  /** A worker that has not answered its first call by then is taken for blocked (a strict page, a lost script). */
+  workerStartMs: 15_000,
+
+  /** Survivors that are read back beyond k without a rescan: max(16, k / 4), the contract's read-back budget. */
+  marginRows: 16,
+  /** Survivors of one query that a GPU rescan reads back; beyond it a sequential float64 scan is cheaper than gathering. */
+  rescanRows: 1 << 17,
+  /** Bytes of the score buffers of one GPU query tile; more tiles cost more passes over the rows. */
+  scoreBytes: 256 * MiB,
+  /** Upload piece: the staging buffer, and the slice the caller's thread copies at once. */
+  stagingBytes: 4 * MiB,
+  /** Bytes handed to the device queue before waiting for it; the driver keeps its own copy of each. */
+  uploadBytesInFlight: 64 * MiB,
+  /** Multiply-adds of one GPU submit: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */
+  submitWork: 2 ** 33,
+
+  /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
+  recoveryDelaysMs: [0, 100, 500, 2000, 5000, 15_000],
+} as const;

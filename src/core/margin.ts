@@ -1,0 +1,98 @@
+/**
+ * The certificate of the full-precision scan (KERNELS b.5: the f32 scan is an estimate too).
+ *
+ * A float32 scan computes an estimate e(q, x) of the canonical distance d(q, x), in *estimate
+ * scale*: cosine 1 − cos, dot −q·x, euclidean the square Σ(q−x)², manhattan Σ|q−x|, with rows and
+ * queries possibly multiplied by powers of two so that float32 neither overflows nor drowns.
+ * Here is what its error can be, so that a scan may drop a row only when the row cannot belong to
+ * the answer; the canonical distances of the survivors have the last word.
+ *
+ * Model of the arithmetic: each operation is off by at most a factor 1 ± u with u = 2⁻²³ (WGSL
+ * allows directed rounding, so not 2⁻²⁴), in any order and with or without FMA; results below
+ * 2⁻¹²⁶ and such inputs may be flushed to zero. A sum over d elements has depth ≤ d + 3, a term
+ * adds ≤ 3 roundings and the norm, the scale and the comparison below the rest: n = d + 8 covers
+ * them, and γ = n·u / (1 − n·u) bounds the product of n factors (Higham, Accuracy and Stability
+ * of Numerical Algorithms, lemma 3.1). Sums of non-negative terms (euclidean, manhattan) have
+ * relative error γ of themselves, because differences are taken before squaring: a common offset
+ * of the data costs nothing. The expansion ‖q‖² + ‖x‖² − 2q·x would lose it all; rejected here,
+ * and the reason why the GEMM kernels need centred data. Sums of products have error γ·‖q‖·‖x‖.
+ *
+ * The slack constants (2⁻¹⁹ and 2⁻²⁰) cover, several times over, the rounding of the canonical
+ * distance to float32, on which ties and so the order by row depend, and the float32 evaluation
+ * of the bounds themselves.
+ */
+import { F32_MAX, type FloatMetric } from "./metric.ts";
+
+const U = 2 ** -23;
+
+/** Largest and smallest norm (or scaled norm) that the float32 scan takes as it is: squares stay within 2^±100. */
+export const COMFORT_MAX: number = 2 ** 40;
+export const COMFORT_MIN: number = 2 ** -40;
+
+/** Estimates beyond this are never produced by comfortable data: stands for +∞, which WGSL lacks. */
+export const ESTIMATE_MAX: number = 2 ** 125;
+
+/** How far an estimate may be from the truth, for one query: |e − d| ≤ relative·|d| + perNorm·‖x‖ + absolute. */
+export interface ScanMargin {
+  readonly relative: number;
+  /** Multiplies the row's (scaled) norm; non-zero for dot only. */
+  readonly perNorm: number;
+  readonly absolute: number;
+}
+
+/** `queryNorm` is the norm of the query as scanned, that is after scaling; it matters to dot only. */
+export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: number): ScanMargin {
+  const n = dimensions + 8;
+  const gamma = (n * U) / (1 - n * U);
+  const underflow = n * 2 ** -120;
+  switch (metric) {
+    case "cosine":
+      return { relative: 0, perNorm: 0, absolute: gamma + 2 ** -19 };
+    case "dot":
+      return { relative: 0, perNorm: (gamma + 2 ** -19) * queryNorm, absolute: underflow * Math.max(1, queryNorm) };
+    case "euclidean":
+    case "manhattan":
+      return { relative: gamma + 2 ** -20, perNorm: 0, absolute: underflow };
+    default:
+      return metric satisfies never;
+  }
+}
+
+/**
+ * The true distance, in estimate scale, that a row at canonical distance ≤ `distance` cannot
+ * exceed. `scale`: what the scan multiplied its distances by (before squaring).
+ * Beyond the float32 range canonical distances are clamped and tie, so nothing may be dropped.
+ */
+export function toEstimateScale(metric: FloatMetric, distance: number, scale: number): number {
+  if (distance >= F32_MAX) return Infinity;
+  // One float32 ulp up: a row slightly farther in float64 may round to the same float32.
+  const above = distance + Math.abs(distance) * 2 ** -23 + 2 ** -149;
+  if (metric === "cosine") return above;
+  if (metric !== "euclidean") return above * scale;
+  if (above < 0) return -Infinity;
+  const scaled = above * scale * (1 + 2 ** -40);
+  return scaled * scaled;
+}
+
+/**
+ * The largest estimate (less perNorm·‖x‖) that a row at canonical distance ≤ `distance` can have:
+ * a row whose estimate exceeds it is ruled out.
+ */
+export function admissibleEstimate(metric: FloatMetric, distance: number, scale: number, margin: ScanMargin): number {
+  const truth = toEstimateScale(metric, distance, scale);
+  return truth + Math.abs(truth) * margin.relative + margin.absolute;
+}
+
+/** The exponent e for which `norm`·2^e lies in [1, 2); 0 for a norm of 0. Clamped so that 2^e and 2^−e are float64 normals. */
+export function unitExponent(norm: number): number {
+  if (norm === 0) return 0;
+  let e = -Math.floor(Math.log2(norm));
+  // log2 is rounded: settle the last step exactly.
+  while (norm * 2 ** e >= 2) e--;
+  while (norm * 2 ** e < 1) e++;
+  return e;
+}
+
+export function isComfortable(norm: number): boolean {
+  return norm === 0 || (norm >= COMFORT_MIN && norm <= COMFORT_MAX);
+}

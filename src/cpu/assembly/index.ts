@@ -1,0 +1,5 @@
+// The WASM kernels of the CPU backend: pure functions over pointers into the imported memory,
+// which holds rows, row terms and a scratch area for each worker. They allocate nothing and keep
+// no state. Twins in plain JS with the same names: ../kernels-js.ts; a test runs both.
+export { scan_f32 } from "./scan_f32";
+export { distance_f64, scan_f64 } from "./distance_f64";

@@ -1,0 +1,347 @@
+/**
+ * The exact backend: cuts a batch into parts, lets workers (or, where none can run, this thread in
+ * slices) scan or settle them, and merges what they found. Owns the pool; the engine owns the rows.
+ *
+ * Where memory is shared a batch of many queries is cut by queries, so that nothing needs merging
+ * and every bound is the global one; a batch of few is cut by blocks of rows. Where workers hold
+ * copies, rows have owners and every batch is cut by blocks.
+ */
+import type { Batch, CpuStats, ExactAnswer, Proposal } from "../core/backend.ts";
+import { NearfieldError } from "../core/errors.ts";
+import type { EventSink } from "../core/events.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { FloatMetric } from "../core/metric.ts";
+import type { WorkSlices } from "../core/slices.ts";
+import { emptyTopK, mergeQuery, type TopK } from "../core/topk.ts";
+import { compileKernels, type KernelBytes, type KernelLevel } from "./kernels.ts";
+import { storeShape, type StoreShape } from "./layout.ts";
+import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
+import { RowStore } from "./row-store.ts";
+import { Scanner, type ScanTask, type SettleTask, type TaskBlock, type TaskResult } from "./scan.ts";
+import type { WorkerSpawner } from "./spawner.ts";
+
+export interface CpuOptions {
+  readonly metric: FloatMetric;
+  readonly dimensions: number;
+  readonly threads: number;
+  readonly spawner: WorkerSpawner;
+  readonly workerUrl: string | URL | undefined;
+  /** null: plain-JS kernels. */
+  readonly kernels: KernelBytes | null;
+  readonly sharesMemory: boolean;
+  /** False: everything on this thread, in slices. */
+  readonly usesWorkers: boolean;
+  readonly slices: WorkSlices;
+  readonly emit: EventSink;
+}
+
+/** A piece of a batch for one slot: queries `first … first + count − 1` over `blocks`. */
+interface Part {
+  readonly slot: number;
+  readonly first: number;
+  readonly count: number;
+  readonly blocks: readonly number[];
+}
+
+interface PartAnswer {
+  readonly part: Part;
+  readonly topK: TopK;
+}
+
+type TaskOf = (part: Part) => { kind: "scan"; task: ScanTask } | { kind: "settle"; task: SettleTask };
+
+export class CpuBackend {
+  readonly shape: StoreShape;
+  readonly #options: CpuOptions;
+  readonly #pool: WorkerPool | undefined;
+  #isBlocked = false;
+  #inPage: Promise<Scanner> | undefined;
+  #inPageTurn: Promise<unknown> = Promise.resolve();
+  readonly #inPageChunks = new Map<number, number>();
+  readonly #kernelSpans: Record<string, number> = {};
+  #rowsScannedInWorkers = 0;
+  #rowsScannedInPage = 0;
+  #rowsSettled = 0;
+
+  constructor(options: CpuOptions) {
+    this.#options = options;
+    this.shape = storeShape(options.metric, options.dimensions, options.threads);
+    if (options.usesWorkers) {
+      this.#pool = new WorkerPool({
+        spawner: options.spawner,
+        url: options.workerUrl,
+        kernels: options.kernels,
+        slots: options.threads,
+        emit: options.emit,
+        slices: options.slices,
+      });
+    }
+  }
+
+  createStore(): RowStore {
+    return new RowStore(this.shape, this.#options.sharesMemory);
+  }
+
+  /** The exact answer of every query, by scanning all rows. */
+  search(store: RowStore, batch: Batch): Promise<ExactAnswer> {
+    const blocks = blocksOf(store, batch);
+    const parts = this.#plan(store, batch.count, blocks, blocks.length * store.blockRows * store.stride * batch.count);
+    return this.#answer(store, batch, parts, (part) => ({ kind: "scan", task: scanTask(store, batch, part) }));
+  }
+
+  /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
+  settle(store: RowStore, batch: Batch, proposal: Proposal): Promise<ExactAnswer> {
+    const rows = proposal.candidates.reduce((sum, list) => sum + (list?.length ?? 0), 0);
+    const parts = this.#plan(store, batch.count, blocksOf(store, batch), rows * store.stride);
+    return this.#answer(store, batch, parts, (part) => ({
+      kind: "settle",
+      task: settleTask(store, batch, part, proposal, this.#sharesRows(store)),
+    }));
+  }
+
+  release(store: RowStore): void {
+    this.#pool?.release(store);
+    this.#inPageChunks.delete(store.id);
+    void this.#inPage?.then((scanner) => scanner.release(store.id));
+  }
+
+  /** Fault injection: kills a worker, if there are any. */
+  async crashWorker(): Promise<void> {
+    if (!this.#isBlocked) await this.#pool?.crashOne();
+  }
+
+  get stats(): Omit<CpuStats, "storeBytes"> {
+    return {
+      workers: this.#pool?.workers ?? 0,
+      crashes: this.#pool?.crashes ?? 0,
+      rowsScannedInWorkers: this.#rowsScannedInWorkers,
+      rowsScannedInPage: this.#rowsScannedInPage,
+      rowsSettled: this.#rowsSettled,
+      kernels: { ...this.#kernelSpans },
+    };
+  }
+
+  close(): void {
+    this.#pool?.close();
+  }
+
+  #sharesRows(store: RowStore): boolean {
+    return store.chunks[0]?.isShared === true || this.#pool === undefined || this.#isBlocked;
+  }
+
+  #plan(store: RowStore, queries: number, blocks: readonly number[], work: number): Part[] {
+    const usable = this.#isBlocked ? [0] : (this.#pool?.usable ?? [0]);
+    if (usable.length === 0) throw allWorkersFailed(undefined);
+    if (!this.#sharesRows(store)) return byOwner(usable, this.shape.slots, 0, queries, blocks);
+    const slots = usable.slice(0, Math.max(1, Math.min(usable.length, Math.ceil(work / LIMITS.workPerThread))));
+    if (queries >= slots.length * this.shape.scratch.tileQueries || blocks.length < slots.length) {
+      const share = Math.ceil(queries / slots.length);
+      return slots
+        .map((slot, i) => ({ slot, first: i * share, count: Math.min(share, queries - i * share), blocks }))
+        .filter((part) => part.count > 0);
+    }
+    return slots.map((slot, i) => ({
+      slot,
+      first: 0,
+      count: queries,
+      blocks: blocks.slice((i * blocks.length) / slots.length, ((i + 1) * blocks.length) / slots.length),
+    }));
+  }
+
+  async #answer(store: RowStore, batch: Batch, parts: readonly Part[], taskOf: TaskOf): Promise<ExactAnswer> {
+    const counters = { settled: 0 };
+    const answers = (await Promise.all(parts.map((part) => this.#runPart(store, part, taskOf, counters)))).flat();
+    const topK = await this.#merge(batch, answers);
+    return { topK, settled: counters.settled };
+  }
+
+  /** Runs a part, on other slots where its own is retired meanwhile. */
+  async #runPart(store: RowStore, part: Part, taskOf: TaskOf, counters: { settled: number }): Promise<PartAnswer[]> {
+    try {
+      const request = taskOf(part);
+      const result = await this.#runTask(store, part, request);
+      counters.settled += result.settled;
+      return [{ part, topK: result.topK }];
+    } catch (cause) {
+      if (!(cause instanceof SlotRetiredError)) throw cause;
+      const usable = this.#pool?.usable ?? [];
+      if (usable.length === 0) throw allWorkersFailed(cause);
+      const parts = this.#sharesRows(store)
+        ? [{ ...part, slot: usable[part.slot % usable.length] ?? 0 }]
+        : byOwner(usable, this.shape.slots, part.first, part.count, part.blocks);
+      return (await Promise.all(parts.map((p) => this.#runPart(store, p, taskOf, counters)))).flat();
+    }
+  }
+
+  async #runTask(store: RowStore, part: Part, request: ReturnType<TaskOf>): Promise<TaskResult> {
+    if (this.#pool !== undefined && !this.#isBlocked) {
+      try {
+        const result = await this.#pool.run(part.slot, store, part.blocks, (api) =>
+          request.kind === "scan" ? api.scan(request.task) : api.settle(request.task),
+        );
+        this.#count(result);
+        this.#rowsScannedInWorkers += result.scanned;
+        return result;
+      } catch (cause) {
+        if (!(cause instanceof WorkersBlockedError)) throw cause;
+        this.#stepDownToPage(cause);
+      }
+    }
+    const turn = this.#inPageTurn.then(() => this.#runInPage(store, request));
+    this.#inPageTurn = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
+    const result = await turn;
+    this.#count(result);
+    this.#rowsScannedInPage += result.scanned;
+    return result;
+  }
+
+  async #runInPage(store: RowStore, request: ReturnType<TaskOf>): Promise<TaskResult> {
+    this.#inPage ??= this.#startInPage();
+    const scanner = await this.#inPage;
+    this.#options.slices.reset();
+    for (let index = this.#inPageChunks.get(store.id) ?? 0; index < store.chunks.length; index++) {
+      const memory = store.chunks[index];
+      if (memory !== undefined) scanner.attachChunk(store.id, store.shape, index, memory);
+      this.#inPageChunks.set(store.id, index + 1);
+    }
+    return request.kind === "scan" ? scanner.scan(request.task) : scanner.settle(request.task);
+  }
+
+  async #startInPage(): Promise<Scanner> {
+    const { kernels, slices, emit } = this.#options;
+    const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
+    if (kernels !== null && compiled.modules.owned === undefined) {
+      emit({
+        code: "cpu-step-down",
+        level: "warning",
+        message:
+          "WASM could not be compiled in the page (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): plain JS is used, which is slower",
+        cause: compiled.problem,
+      });
+    }
+    return new Scanner(compiled.modules, 0, slices);
+  }
+
+  #stepDownToPage(cause: WorkersBlockedError): void {
+    if (this.#isBlocked) return;
+    this.#isBlocked = true;
+    this.#options.emit({
+      code: "cpu-step-down",
+      level: "warning",
+      message:
+        "workers could not be started (a Content-Security-Policy that forbids blob: workers?): searching in slices on the page's own thread; give workerUrl to use workers",
+      cause: cause.cause,
+    });
+  }
+
+  #count(result: TaskResult): void {
+    this.#rowsSettled += result.settled;
+    const add = (name: string, spans: number): void => {
+      if (spans > 0) this.#kernelSpans[name] = (this.#kernelSpans[name] ?? 0) + spans;
+    };
+    add(kernelName("scan_f32", result.level), result.spansF32);
+    add(kernelName("scan_f64", result.level), result.spansF64);
+    add(kernelName("distance_f64", result.level), result.settled);
+  }
+
+  async #merge(batch: Batch, answers: readonly PartAnswer[]): Promise<TopK> {
+    const whole = answers.length === 1 ? answers[0] : undefined;
+    if (whole !== undefined && whole.topK.k === batch.k) return whole.topK;
+    const out = emptyTopK(batch.count, batch.k);
+    for (let q = 0; q < batch.count; q++) {
+      const parts = answers.filter(({ part }) => q >= part.first && q < part.first + part.count);
+      const wanted = batch.wanted[q] ?? 0;
+      const turn = this.#options.slices.take(wanted * parts.length);
+      if (turn !== undefined) await turn;
+      const shifted = parts.map(({ part, topK }) => queryOf(topK, q - part.first));
+      out.counts[q] = mergeQuery(shifted, 0, out, q * batch.k, wanted);
+    }
+    return out;
+  }
+}
+
+/** The name under which `stats().cpu.kernels` counts a kernel: the shader's stem and the level. */
+function kernelName(stem: string, level: KernelLevel): string {
+  return `${stem}/${level === "simd128" ? "wasm" : "js"}`;
+}
+
+/** Query `q` of a partial answer, as a partial answer of one query. */
+function queryOf(topK: TopK, q: number): TopK {
+  return {
+    k: topK.k,
+    rows: topK.rows.subarray(q * topK.k, (q + 1) * topK.k),
+    distances: topK.distances.subarray(q * topK.k, (q + 1) * topK.k),
+    counts: topK.counts.subarray(q, q + 1),
+  };
+}
+
+/** Blocks that hold a row some query may find. */
+function blocksOf(store: RowStore, batch: Batch): number[] {
+  const rows = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
+  return Array.from({ length: Math.ceil(rows / store.blockRows) }, (_, block) => block);
+}
+
+/** Cuts by owner: slot b mod slots owns block b, and what a retired slot owned is spread over the others. */
+function byOwner(usable: readonly number[], slots: number, first: number, count: number, blocks: readonly number[]): Part[] {
+  const owned = new Map<number, number[]>();
+  for (const block of blocks) {
+    const natural = block % slots;
+    const slot = usable.includes(natural) ? natural : (usable[block % usable.length] ?? 0);
+    const list = owned.get(slot);
+    if (list === undefined) owned.set(slot, [block]);
+    else list.push(block);
+  }
+  return [...owned].map(([slot, list]) => ({ slot, first, count, blocks: list }));
+}
+
+function taskQueries(store: RowStore, batch: Batch, { first, count }: Part): Omit<SettleTask, "starts" | "rows"> {
+  return {
+    store: store.id,
+    count,
+    queries: batch.queries.slice(first * store.stride, (first + count) * store.stride),
+    norms: batch.norms.slice(first, first + count),
+    wanted: batch.wanted.slice(first, first + count),
+    maxDistances: batch.maxDistances.slice(first, first + count),
+  };
+}
+
+function scanTask(store: RowStore, batch: Batch, part: Part): ScanTask {
+  const rowCount = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
+  const blocks = part.blocks.map((index): TaskBlock => {
+    const block = store.blocks[index];
+    if (block === undefined) throw new Error(`no block ${index}`);
+    const rows = Math.min(store.blockRows, rowCount - block.firstRow);
+    return { block: index, rowCount: rows, minNorm: block.minNorm, maxNorm: block.maxNorm };
+  });
+  return {
+    ...taskQueries(store, batch, part),
+    blocks,
+    eligibilities: batch.eligibilities.map(({ bits, rowCount: rows }) => ({ bits, rowCount: rows })),
+    eligibilityOf: batch.eligibilityOf.slice(part.first, part.first + part.count),
+  };
+}
+
+function settleTask(store: RowStore, batch: Batch, part: Part, proposal: Proposal, seesAllRows: boolean): SettleTask {
+  const mine = new Set(part.blocks);
+  const starts = new Uint32Array(part.count + 1);
+  const lists: Uint32Array[] = [];
+  for (let q = 0; q < part.count; q++) {
+    const all = proposal.candidates[part.first + q];
+    if (all === null || all === undefined) throw new Error("a query without candidates cannot be settled");
+    const list = seesAllRows ? all : all.filter((row) => mine.has(Math.floor(row / store.blockRows)));
+    lists.push(list);
+    starts[q + 1] = (starts[q] ?? 0) + list.length;
+  }
+  const rows = new Uint32Array(starts[part.count] ?? 0);
+  lists.forEach((list, q) => rows.set(list, starts[q]));
+  return { ...taskQueries(store, batch, part), starts, rows };
+}
+
+function allWorkersFailed(cause: unknown): NearfieldError {
+  return new NearfieldError("WORKER_FAILED", {
+    got: "every CPU worker failed repeatedly",
+    expected: "at least one that keeps running",
+    remedy: "see the worker-crashed events for the cause (often memory); close this index and create another",
+    cause,
+  });
+}

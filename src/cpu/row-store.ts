@@ -1,0 +1,129 @@
+/**
+ * The one authority for rows: row-major float32 in chunks of at most 256 MiB, in memory that the
+ * workers share where the platform lets them. Written by the engine's single writer only; rows
+ * beyond `rowCount` are scratch until `commit`. Copies of the rows (in workers without shared
+ * memory, on a GPU) follow by comparing block versions and row counts.
+ */
+import type { RowBlock, RowSource } from "../core/backend.ts";
+import { NearfieldError } from "../core/errors.ts";
+import type { FloatMetric } from "../core/metric.ts";
+import { blockAt, chunkBytes, rowsAt, type StoreShape, termsAt } from "./layout.ts";
+import { type ChunkMemory, ownMemory, sharedMemory } from "./memory.ts";
+
+interface MutableBlock extends RowBlock {
+  version: number;
+  minNorm: number;
+  maxNorm: number;
+}
+
+let lastStoreId = 0;
+
+export class RowStore implements RowSource {
+  /** Names the store in messages to workers. */
+  readonly id: number = ++lastStoreId;
+  readonly shape: StoreShape;
+  readonly #isShared: boolean;
+  readonly #chunks: ChunkMemory[] = [];
+  readonly #blocks: MutableBlock[] = [];
+  #rowCount = 0;
+  #maxNorm = 0;
+
+  constructor(shape: StoreShape, isShared: boolean) {
+    this.shape = shape;
+    this.#isShared = isShared;
+  }
+
+  get dimensions(): number {
+    return this.shape.dimensions;
+  }
+  get stride(): number {
+    return this.shape.stride;
+  }
+  get metric(): FloatMetric {
+    return this.shape.metric;
+  }
+  get blockRows(): number {
+    return this.shape.blockRows;
+  }
+  get blocks(): readonly RowBlock[] {
+    return this.#blocks;
+  }
+  get rowCount(): number {
+    return this.#rowCount;
+  }
+  get maxNorm(): number {
+    return this.#maxNorm;
+  }
+  get chunks(): readonly ChunkMemory[] {
+    return this.#chunks;
+  }
+  get bytes(): number {
+    return this.#chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0);
+  }
+
+  /** Makes room for `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
+  reserve(row: number): void {
+    const { shape } = this;
+    const block = Math.floor(row / shape.blockRows);
+    if (block < this.#blocks.length) return;
+    const chunk = Math.floor(block / shape.blocksPerChunk);
+    const bytes = chunkBytes(shape, (block % shape.blocksPerChunk) + 1);
+    try {
+      const memory = this.#chunks[chunk];
+      if (memory !== undefined) memory.ensure(bytes);
+      else this.#chunks[chunk] = this.#isShared ? sharedMemory(bytes, chunkBytes(shape, shape.blocksPerChunk)) : ownMemory(bytes);
+    } catch (cause) {
+      throw new NearfieldError("OUT_OF_MEMORY", {
+        got: `no memory for row ${row} (${this.bytes + shape.blockBytes} bytes of rows)`,
+        expected: `room for a further ${shape.blockBytes} bytes`,
+        remedy: "add fewer rows, remove() and compact(), or give the process more memory",
+        cause,
+        details: { bytes: this.bytes, needed: shape.blockBytes },
+      });
+    }
+    this.#blocks.push({ firstRow: block * shape.blockRows, version: 0, minNorm: Infinity, maxNorm: 0 });
+  }
+
+  view(first: number, count: number): Float32Array {
+    const { chunk, index, row } = this.#locate(first);
+    return new Float32Array(chunk.buffer, rowsAt(this.shape, index, row), count * this.shape.stride);
+  }
+
+  /** Row terms (see layout.ts) of rows of one block. */
+  terms(first: number, count: number): Float32Array {
+    const { chunk, index, row } = this.#locate(first);
+    return new Float32Array(chunk.buffer, termsAt(this.shape, index, row), count);
+  }
+
+  /** Completes a row whose elements were written through `view`: its term and its block's range of norms. */
+  finishRow(row: number, norm: number): void {
+    this.terms(row, 1)[0] = this.shape.metric === "cosine" ? 1 / norm : norm;
+    const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
+    if (block === undefined) throw new Error(`row ${row} was not reserved`);
+    if (norm > 0 && norm < block.minNorm) block.minNorm = norm;
+    if (norm > block.maxNorm) block.maxNorm = norm;
+    if (norm > this.#maxNorm) this.#maxNorm = norm;
+  }
+
+  /** Makes the first `rowCount` rows part of the store. */
+  commit(rowCount: number): void {
+    this.#rowCount = rowCount;
+  }
+
+  /** Says that a committed row was overwritten: copies of its block are stale. */
+  touch(row: number): void {
+    const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
+    if (block !== undefined) block.version++;
+  }
+
+  #locate(row: number): { chunk: ChunkMemory; index: number; row: number } {
+    const { shape } = this;
+    const block = Math.floor(row / shape.blockRows);
+    const chunk = this.#chunks[Math.floor(block / shape.blocksPerChunk)];
+    const index = block % shape.blocksPerChunk;
+    if (chunk === undefined || blockAt(shape, index) >= chunk.buffer.byteLength) {
+      throw new Error(`row ${row} is beyond the store`);
+    }
+    return { chunk, index, row: row % shape.blockRows };
+  }
+}

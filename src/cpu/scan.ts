@@ -1,0 +1,409 @@
+/**
+ * The CPU search over the rows that one thread can see: estimate scan, canonical distances of
+ * what survives, exact top-k. Runs in a worker, or in slices on the caller's thread.
+ *
+ * A tile of queries passes over the rows in spans. Each query keeps a heap of its exact nearest
+ * rows so far; the heap's bound, carried into estimate scale with the margin of core/margin.ts,
+ * is the limit that a row's estimate must not exceed. Survivors get their canonical distance at
+ * once, so the bound is always a true one (KERNELS b.5: T from rows already rescored) and the
+ * answer is exact by construction: about k·ln(N/k) distances a query on random row order.
+ * Rejected: collecting estimates first and settling at the end, which needs a buffer without a
+ * bound when rows tie. Blocks whose magnitudes float32 cannot hold are scanned canonically.
+ * One task at a time: tasks of one Scanner share its scratch area.
+ */
+import type { Eligibility } from "../core/backend.ts";
+import { admissibleEstimate, COMFORT_MAX, isComfortable, scanMargin, type ScanMargin, unitExponent } from "../core/margin.ts";
+import { hasBit } from "../core/rowset.ts";
+import type { WorkSlices } from "../core/slices.ts";
+import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
+import { bindKernels, type KernelLevel, type KernelModules, type Kernels } from "./kernels.ts";
+import { chunkBytes, rowsAt, scratchAt, type StoreShape, termsAt } from "./layout.ts";
+import { type ChunkMemory, ownMemory } from "./memory.ts";
+
+/** A block as a task names it. */
+export interface TaskBlock {
+  readonly block: number;
+  readonly rowCount: number;
+  readonly minNorm: number;
+  readonly maxNorm: number;
+}
+
+interface TaskQueries {
+  readonly store: number;
+  readonly count: number;
+  /** [count × stride], as given. */
+  readonly queries: Float32Array;
+  readonly norms: Float64Array;
+  readonly wanted: Uint32Array;
+  readonly maxDistances: Float32Array;
+}
+
+export interface ScanTask extends TaskQueries {
+  readonly blocks: readonly TaskBlock[];
+  readonly eligibilities: readonly Pick<Eligibility, "bits" | "rowCount">[];
+  readonly eligibilityOf: Uint32Array;
+}
+
+export interface SettleTask extends TaskQueries {
+  /** Candidates of query q: `rows[starts[q] … starts[q + 1] − 1]`, distinct and eligible. */
+  readonly starts: Uint32Array;
+  readonly rows: Uint32Array;
+}
+
+export interface TaskResult {
+  readonly topK: TopK;
+  /** Canonical distances computed for survivors and candidates. */
+  readonly settled: number;
+  /** Rows scanned, once for each query. */
+  readonly scanned: number;
+  readonly level: KernelLevel;
+  readonly spansF32: number;
+  readonly spansF64: number;
+}
+
+/** Where a block's rows are: a chunk memory and the block's index in it. */
+interface Chunk {
+  readonly memory: ChunkMemory;
+  readonly kernels: Kernels;
+}
+
+interface Located {
+  readonly chunk: Chunk;
+  readonly index: number;
+}
+
+/** The rows of one store as this thread sees them. */
+class StoreView {
+  readonly shape: StoreShape;
+  readonly #chunks: Chunk[] = [];
+  readonly #placed = new Map<number, Located>();
+
+  constructor(shape: StoreShape) {
+    this.shape = shape;
+  }
+
+  setChunk(index: number, chunk: Chunk): void {
+    this.#chunks[index] = chunk;
+  }
+
+  get chunkCount(): number {
+    return this.#chunks.length;
+  }
+
+  /** Says that block `block` lies at `index` of chunk `chunk`, where it is not at its natural place. */
+  place(block: number, chunk: number, index: number): void {
+    this.#placed.set(block, { chunk: this.#chunk(chunk), index });
+  }
+
+  placement(block: number): Located | undefined {
+    return this.#placed.get(block);
+  }
+
+  get placedCount(): number {
+    return this.#placed.size;
+  }
+
+  locate(block: number): Located {
+    return (
+      this.#placed.get(block) ?? {
+        chunk: this.#chunk(Math.floor(block / this.shape.blocksPerChunk)),
+        index: block % this.shape.blocksPerChunk,
+      }
+    );
+  }
+
+  get firstChunk(): Chunk | undefined {
+    return this.#chunks[0];
+  }
+
+  #chunk(index: number): Chunk {
+    const chunk = this.#chunks[index];
+    if (chunk === undefined) throw new Error(`chunk ${index} was never attached to this thread`);
+    return chunk;
+  }
+}
+
+/** One query of a tile, prepared for scanning. */
+interface TileQuery {
+  readonly index: number;
+  readonly heap: NearestHeap;
+  readonly scale: number;
+  readonly margin: ScanMargin;
+  readonly maxDistance: number;
+  readonly bits: Uint32Array;
+  readonly rowCount: number;
+}
+
+export class Scanner {
+  readonly #modules: KernelModules;
+  readonly #slot: number;
+  readonly #slices: WorkSlices | undefined;
+  readonly #stores = new Map<number, StoreView>();
+
+  /** `slices` only on the caller's thread: workers have nobody to yield to. */
+  constructor(modules: KernelModules, slot: number, slices?: WorkSlices) {
+    this.#modules = modules;
+    this.#slot = slot;
+    this.#slices = slices;
+  }
+
+  /** Makes chunk `index` of store `store`, whose blocks lie at their natural places, visible here. */
+  attachChunk(store: number, shape: StoreShape, index: number, memory: ChunkMemory): void {
+    this.#view(store, shape).setChunk(index, { memory, kernels: this.#bind(memory, shape) });
+  }
+
+  /** Copies rows of a block into memory of this thread's own. `rows`: [n × stride], `terms`: [n]. */
+  putRows(store: number, shape: StoreShape, block: number, first: number, rows: Float32Array, terms: Float32Array): void {
+    const view = this.#view(store, shape);
+    if (view.placement(block) === undefined) this.#placeNext(view, block);
+    const { chunk, index } = view.locate(block);
+    new Float32Array(chunk.memory.buffer, rowsAt(shape, index, first), rows.length).set(rows);
+    new Float32Array(chunk.memory.buffer, termsAt(shape, index, first), terms.length).set(terms);
+  }
+
+  release(store: number): void {
+    this.#stores.delete(store);
+  }
+
+  async scan(task: ScanTask): Promise<TaskResult> {
+    const view = this.#known(task.store);
+    const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
+    const counters = { settled: 0, scanned: 0, spansF32: 0, spansF64: 0 };
+    const topK = emptyTopK(task.count, k);
+    const tile = view.shape.scratch.tileQueries;
+    for (let first = 0; first < task.count; first += tile) {
+      const queries = this.#prepare(view.shape, task, first, Math.min(tile, task.count - first));
+      const loaded = new Set<Chunk>();
+      for (const block of task.blocks) {
+        const located = view.locate(block.block);
+        if (!loaded.has(located.chunk)) {
+          this.#loadQueries(view.shape, located.chunk, task, queries);
+          loaded.add(located.chunk);
+        }
+        await this.#scanBlock(view.shape, located, block, queries, task, counters);
+      }
+      for (const q of queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
+    }
+    return { topK, level: view.firstChunk?.kernels.level ?? "none", ...counters };
+  }
+
+  async settle(task: SettleTask): Promise<TaskResult> {
+    const view = this.#known(task.store);
+    const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
+    const topK = emptyTopK(task.count, k);
+    const counters = { settled: 0, scanned: 0, spansF32: 0, spansF64: 0 };
+    const { shape } = view;
+    const query = scratchAt(shape, this.#slot) + shape.scratch.givenQueries;
+    for (let q = 0; q < task.count; q++) {
+      const heap = new NearestHeap(task.wanted[q] ?? 0);
+      const maxDistance = task.maxDistances[q] ?? Infinity;
+      const loaded = new Set<Chunk>();
+      for (let at = task.starts[q] ?? 0; at < (task.starts[q + 1] ?? 0); at++) {
+        const row = task.rows[at] ?? 0;
+        const { chunk, index } = view.locate(Math.floor(row / shape.blockRows));
+        if (!loaded.has(chunk)) {
+          const given = task.queries.subarray(q * shape.stride, (q + 1) * shape.stride);
+          new Float32Array(chunk.memory.buffer, query, shape.stride).set(given);
+          loaded.add(chunk);
+        }
+        const distance = chunk.kernels.distanceF64(query, rowsAt(shape, index, row % shape.blockRows));
+        if (distance <= maxDistance) heap.offer(distance, row);
+        counters.settled++;
+        const turn = this.#slices?.take(shape.stride);
+        if (turn !== undefined) await turn;
+      }
+      topK.counts[q] = heap.drainInto(topK, q * k);
+    }
+    return { topK, level: view.firstChunk?.kernels.level ?? "none", ...counters };
+  }
+
+  #known(store: number): StoreView {
+    const view = this.#stores.get(store);
+    if (view === undefined) throw new Error(`no rows of store ${store} were ever given to this thread`);
+    return view;
+  }
+
+  #view(store: number, shape: StoreShape): StoreView {
+    let view = this.#stores.get(store);
+    if (view === undefined) {
+      view = new StoreView(shape);
+      this.#stores.set(store, view);
+    }
+    return view;
+  }
+
+  #bind(memory: ChunkMemory, shape: StoreShape): Kernels {
+    return bindKernels(this.#modules, memory, shape.metric, shape.stride);
+  }
+
+  /** Finds room for one more block in memory that this thread owns. */
+  #placeNext(view: StoreView, block: number): void {
+    const { shape } = view;
+    const place = view.placedCount;
+    const chunk = Math.floor(place / shape.blocksPerChunk);
+    const index = place % shape.blocksPerChunk;
+    if (chunk === view.chunkCount) {
+      const memory = ownMemory(chunkBytes(shape, 1));
+      view.setChunk(chunk, { memory, kernels: this.#bind(memory, shape) });
+    }
+    view.place(block, chunk, index);
+    view.locate(block).chunk.memory.ensure(chunkBytes(shape, index + 1));
+  }
+
+  #prepare(shape: StoreShape, task: ScanTask, first: number, count: number): TileQuery[] {
+    return Array.from({ length: count }, (_, i) => {
+      const index = first + i;
+      const norm = task.norms[index] ?? 0;
+      const eligibility = task.eligibilities[task.eligibilityOf[index] ?? 0];
+      const scale = shape.metric === "dot" ? 2 ** unitExponent(norm) : 1;
+      return {
+        index,
+        heap: new NearestHeap(task.wanted[index] ?? 0),
+        scale,
+        margin: scanMargin(shape.metric, shape.dimensions, norm * scale),
+        maxDistance: task.maxDistances[index] ?? Infinity,
+        bits: eligibility?.bits ?? new Uint32Array(0),
+        rowCount: eligibility?.rowCount ?? 0,
+      };
+    });
+  }
+
+  /** Copies a tile's queries into a chunk's scratch: as given, and as scanned (unit length for cosine, scaled for dot). */
+  #loadQueries(shape: StoreShape, chunk: Chunk, task: ScanTask, queries: readonly TileQuery[]): void {
+    const base = scratchAt(shape, this.#slot);
+    const count = queries.length * shape.stride;
+    const given = new Float32Array(chunk.memory.buffer, base + shape.scratch.givenQueries, count);
+    const scanned = new Float32Array(chunk.memory.buffer, base + shape.scratch.scanQueries, count);
+    const perNorms = new Float32Array(chunk.memory.buffer, base + shape.scratch.perNorms, queries.length);
+    queries.forEach((q, i) => {
+      const vector = task.queries.subarray(q.index * shape.stride, (q.index + 1) * shape.stride);
+      given.set(vector, i * shape.stride);
+      if (shape.metric === "cosine" || shape.metric === "dot") {
+        const factor = shape.metric === "cosine" ? 1 / (task.norms[q.index] ?? 1) : q.scale;
+        for (let d = 0; d < vector.length; d++) scanned[i * shape.stride + d] = (vector[d] ?? 0) * factor;
+      } else {
+        scanned.set(vector, i * shape.stride);
+      }
+      perNorms[i] = q.margin.perNorm * (1 + 2 ** -20);
+    });
+  }
+
+  async #scanBlock(
+    shape: StoreShape,
+    { chunk, index }: Located,
+    block: TaskBlock,
+    queries: readonly TileQuery[],
+    task: ScanTask,
+    counters: { settled: number; scanned: number; spansF32: number; spansF64: number },
+  ): Promise<void> {
+    const isEstimable = canEstimate(shape, block, queries, task.norms);
+    const { spanRows } = shape.scratch;
+    for (let first = 0; first < block.rowCount; first += spanRows) {
+      const rowCount = Math.min(spanRows, block.rowCount - first);
+      const turn = this.#slices?.take(rowCount * shape.stride * queries.length);
+      if (turn !== undefined) await turn;
+      const firstRow = block.block * shape.blockRows + first;
+      if (!this.#loadEligible(shape, chunk, queries, firstRow, rowCount)) continue;
+      counters.scanned += rowCount * queries.length;
+      if (isEstimable) {
+        counters.spansF32++;
+        counters.settled += this.#scanSpanF32(shape, chunk, index, first, rowCount, firstRow, queries);
+      } else {
+        counters.spansF64++;
+        counters.settled += rowCount * queries.length;
+        this.#scanSpanF64(shape, chunk, index, first, rowCount, firstRow, queries);
+      }
+    }
+  }
+
+  /** Copies the span's eligibility words of every query into scratch; false when no query may find any of its rows. */
+  #loadEligible(shape: StoreShape, chunk: Chunk, queries: readonly TileQuery[], firstRow: number, rowCount: number): boolean {
+    const { spanWords, eligible } = shape.scratch;
+    const at = scratchAt(shape, this.#slot) + eligible;
+    const words = new Uint32Array(chunk.memory.buffer, at, queries.length * spanWords);
+    let any = 0;
+    for (let q = 0; q < queries.length; q++) {
+      const bits = queries[q]?.bits;
+      for (let w = 0; w < spanWords; w++) {
+        const word = w * 32 < rowCount ? (bits?.[(firstRow >>> 5) + w] ?? 0) : 0;
+        words[q * spanWords + w] = word;
+        any |= word;
+      }
+    }
+    return any !== 0;
+  }
+
+  #scanSpanF32(
+    shape: StoreShape,
+    { memory, kernels }: Chunk,
+    index: number,
+    first: number,
+    rowCount: number,
+    firstRow: number,
+    queries: readonly TileQuery[],
+  ): number {
+    const { scratch, metric, stride } = shape;
+    const base = scratchAt(shape, this.#slot);
+    const limits = new Float32Array(memory.buffer, base + scratch.limits, queries.length);
+    queries.forEach((q, i) => {
+      const bound = Math.min(q.heap.bound, q.maxDistance);
+      const limit = admissibleEstimate(metric, bound, q.scale, q.margin);
+      limits[i] = limit + Math.abs(limit) * 2 ** -22;
+    });
+    const count = kernels.scanF32({
+      rows: rowsAt(shape, index, first),
+      terms: termsAt(shape, index, first),
+      rowCount,
+      queries: base + scratch.scanQueries,
+      queryCount: queries.length,
+      limits: base + scratch.limits,
+      perNorms: base + scratch.perNorms,
+      eligible: base + scratch.eligible,
+      words: scratch.spanWords,
+      hits: base + scratch.hits,
+    });
+    const hits = new Uint32Array(memory.buffer, base + scratch.hits, count);
+    for (let h = 0; h < count; h++) {
+      const hit = hits[h] ?? 0;
+      const row = hit & 0xffff;
+      const at = hit >>> 16;
+      const query = queries[at];
+      if (query === undefined) continue;
+      const given = base + scratch.givenQueries + at * stride * 4;
+      const distance = kernels.distanceF64(given, rowsAt(shape, index, first + row));
+      if (distance <= query.maxDistance) query.heap.offer(distance, firstRow + row);
+    }
+    return count;
+  }
+
+  #scanSpanF64(
+    shape: StoreShape,
+    { memory, kernels }: Chunk,
+    index: number,
+    first: number,
+    rowCount: number,
+    firstRow: number,
+    queries: readonly TileQuery[],
+  ): void {
+    const { scratch, stride } = shape;
+    const base = scratchAt(shape, this.#slot);
+    queries.forEach((query, i) => {
+      const given = base + scratch.givenQueries + i * stride * 4;
+      kernels.scanF64(rowsAt(shape, index, first), rowCount, given, base + scratch.distances);
+      const distances = new Float32Array(memory.buffer, base + scratch.distances, rowCount);
+      for (let r = 0; r < rowCount; r++) {
+        const distance = distances[r] ?? Infinity;
+        if (distance > query.heap.bound || distance > query.maxDistance) continue;
+        if (hasBit(query.bits, firstRow + r)) query.heap.offer(distance, firstRow + r);
+      }
+    });
+  }
+}
+
+/** Whether float32 estimates of this block mean anything for every query of the tile (core/margin.ts). */
+function canEstimate(shape: StoreShape, block: TaskBlock, queries: readonly TileQuery[], norms: Float64Array): boolean {
+  if (!isComfortable(block.maxNorm)) return false;
+  if (shape.metric === "cosine") return isComfortable(block.minNorm);
+  if (shape.metric === "dot") return true;
+  return queries.every((q) => (norms[q.index] ?? 0) <= COMFORT_MAX);
+}

@@ -1,0 +1,47 @@
+/**
+ * The worker's entry: one bundle, inlined into the library, for Node's worker_threads and for Web
+ * Workers. Owns its compiled kernels and, where memory cannot be shared, its copy of the rows.
+ */
+import * as Comlink from "comlink";
+import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
+import { compileKernels } from "./kernels.ts";
+import { attachedMemory } from "./memory.ts";
+import { Scanner, type TaskResult } from "./scan.ts";
+import type { WorkerApi } from "./worker-api.ts";
+
+let scanner = new Scanner({}, 0);
+
+const api: WorkerApi = {
+  async start(slot, kernels) {
+    const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
+    scanner = new Scanner(compiled.modules, slot);
+    return compiled.modules.owned === undefined ? "none" : "simd128";
+  },
+  attachChunk: (store, shape, index, memory) => scanner.attachChunk(store, shape, index, attachedMemory(memory)),
+  putRows: (store, shape, block, first, rows, terms) => scanner.putRows(store, shape, block, first, rows, terms),
+  release: (store) => scanner.release(store),
+  scan: async (task) => handOver(await scanner.scan(task)),
+  settle: async (task) => handOver(await scanner.settle(task)),
+  crash() {
+    // A throw from a later turn reaches nobody who could catch it: the runtime reports the worker as failed.
+    setTimeout(() => {
+      throw new Error("worker crashed on request of nearfield/testing");
+    });
+  },
+};
+
+function handOver(result: TaskResult): TaskResult {
+  const { rows, distances, counts } = result.topK;
+  return Comlink.transfer(result, [rows.buffer, distances.buffer, counts.buffer]);
+}
+
+/** The worker's end of the channel. Node offers it through a built-in module, which a browser bundle must not import. */
+function ownEndpoint(): Comlink.Endpoint | undefined {
+  if (typeof process === "object" && typeof process.getBuiltinModule === "function") {
+    const port = process.getBuiltinModule("node:worker_threads").parentPort;
+    return port === null ? undefined : nodeEndpoint(port);
+  }
+  return undefined;
+}
+
+Comlink.expose(api, ownEndpoint());
