@@ -86,6 +86,8 @@ export interface RowSource {
   readonly maxNorm: number;
   /** A view of rows `first … first + count − 1`, which lie in one block: [count × stride]. Valid until the next await. */
   view(first: number, count: number): Float32Array;
+  /** Row terms of the same rows: 1/‖x‖ for cosine, ‖x‖ otherwise, rounded to float32. Same validity. */
+  terms(first: number, count: number): Float32Array;
 }
 
 /** Proposes candidates from its own copies of the rows. One proposal runs at a time. */

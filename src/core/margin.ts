@@ -52,7 +52,8 @@ export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: n
       return { relative: 0, perNorm: (gamma + 2 ** -19) * queryNorm, absolute: underflow * Math.max(1, queryNorm) };
     case "euclidean":
     case "manhattan":
-      return { relative: gamma + 2 ** -20, perNorm: 0, absolute: underflow };
+      // γ bounds e against d; γ / (1 − γ) bounds d against e, which is what a scan that knows only e needs.
+      return { relative: gamma / (1 - gamma) + 2 ** -20, perNorm: 0, absolute: underflow };
     default:
       return metric satisfies never;
   }

@@ -85,14 +85,14 @@ export class CpuBackend {
   /** The exact answer of every query, by scanning all rows. */
   search(store: RowStore, batch: Batch): Promise<ExactAnswer> {
     const blocks = blocksOf(store, batch);
-    const parts = this.#plan(store, batch.count, blocks, blocks.length * store.blockRows * store.stride * batch.count);
+    const parts = this.#plan(store, "scan", batch.count, blocks, blocks.length * store.blockRows * store.stride * batch.count);
     return this.#answer(store, batch, parts, (part) => ({ kind: "scan", task: scanTask(store, batch, part) }));
   }
 
   /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
   settle(store: RowStore, batch: Batch, proposal: Proposal): Promise<ExactAnswer> {
     const rows = proposal.candidates.reduce((sum, list) => sum + (list?.length ?? 0), 0);
-    const parts = this.#plan(store, batch.count, blocksOf(store, batch), rows * store.stride);
+    const parts = this.#plan(store, "settle", batch.count, blocksOf(store, batch), rows * store.stride);
     return this.#answer(store, batch, parts, (part) => ({
       kind: "settle",
       task: settleTask(store, batch, part, proposal, this.#sharesRows(store)),
@@ -129,12 +129,14 @@ export class CpuBackend {
     return store.chunks[0]?.isShared === true || this.#pool === undefined || this.#isBlocked;
   }
 
-  #plan(store: RowStore, queries: number, blocks: readonly number[], work: number): Part[] {
+  /** `work`: multiply-adds, about. */
+  #plan(store: RowStore, kind: "scan" | "settle", queries: number, blocks: readonly number[], work: number): Part[] {
     const usable = this.#isBlocked ? [0] : (this.#pool?.usable ?? [0]);
     if (usable.length === 0) throw allWorkersFailed(undefined);
     if (!this.#sharesRows(store)) return byOwner(usable, this.shape.slots, 0, queries, blocks);
     const slots = usable.slice(0, Math.max(1, Math.min(usable.length, Math.ceil(work / LIMITS.workPerThread))));
-    if (queries >= slots.length * this.shape.scratch.tileQueries || blocks.length < slots.length) {
+    const isLargeBatch = queries >= slots.length * this.shape.scratch.tileQueries;
+    if (kind === "settle" || isLargeBatch || blocks.length < slots.length) {
       const share = Math.ceil(queries / slots.length);
       return slots
         .map((slot, i) => ({ slot, first: i * share, count: Math.min(share, queries - i * share), blocks }))

@@ -1,0 +1,49 @@
+/**
+ * WebGPU reports most errors late and elsewhere: an invalid call yields zeros, not an exception.
+ * Every call that can fail runs inside error scopes here. A scope is pushed and popped in one
+ * synchronous stretch, because the scope stack belongs to the device, which others may share.
+ */
+
+/** The device refused an allocation. */
+export class GpuOutOfMemory extends Error {
+  override readonly name = "GpuOutOfMemory";
+}
+
+const KINDS = ["validation", "out-of-memory", "internal"] as const satisfies readonly GPUErrorFilter[];
+
+export class ErrorScopes {
+  readonly #device: GPUDevice;
+  #pending: Promise<GPUError | null>[] = [];
+
+  constructor(device: GPUDevice) {
+    this.#device = device;
+  }
+
+  run<T>(call: () => T): T {
+    for (const kind of KINDS) this.#device.pushErrorScope(kind);
+    try {
+      return call();
+    } finally {
+      for (let i = 0; i < KINDS.length; i++) {
+        // On a lost device popping rejects; the loss itself is reported by `device.lost`.
+        this.#pending.push(this.#device.popErrorScope().catch(() => null));
+      }
+    }
+  }
+
+  /** Rejects with the first error of all calls since the last time; resolves when there was none. */
+  async settle(): Promise<void> {
+    const pending = this.#pending;
+    this.#pending = [];
+    for (const error of await Promise.all(pending)) {
+      if (error === null) continue;
+      if (isOutOfMemory(error)) throw new GpuOutOfMemory(error.message);
+      throw new Error(`WebGPU error: ${error.message}`);
+    }
+  }
+}
+
+/** By name: in Node the GPUOutOfMemoryError class is not a global. */
+function isOutOfMemory(error: GPUError): boolean {
+  return error.constructor.name === "GPUOutOfMemoryError";
+}

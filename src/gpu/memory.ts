@@ -1,0 +1,77 @@
+/** Every GPU buffer of an index passes through here: labelled, counted, and gone after `destroyAll`. */
+import { ErrorScopes } from "./error-scopes.ts";
+
+export class DeviceMemory {
+  readonly device: GPUDevice;
+  readonly errors: ErrorScopes;
+  readonly #live = new Map<GPUBuffer, number>();
+  #created = 0;
+  #bytes = 0;
+
+  constructor(device: GPUDevice) {
+    this.device = device;
+    this.errors = new ErrorScopes(device);
+  }
+
+  get buffersCreated(): number {
+    return this.#created;
+  }
+
+  get bytesAllocated(): number {
+    return this.#bytes;
+  }
+
+  create(label: string, size: number, usage: number): GPUBuffer {
+    const bytes = Math.max(16, Math.ceil(size / 16) * 16);
+    const buffer = this.errors.run(() => this.device.createBuffer({ label: `nearfield ${label}`, size: bytes, usage }));
+    this.#live.set(buffer, bytes);
+    this.#created++;
+    this.#bytes += bytes;
+    return buffer;
+  }
+
+  write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+    this.errors.run(() => this.device.queue.writeBuffer(buffer, offset, data));
+  }
+
+  /** Idempotent, and takes undefined, so that owners can let go without asking. */
+  destroy(buffer: GPUBuffer | undefined): void {
+    const bytes = buffer === undefined ? undefined : this.#live.get(buffer);
+    if (buffer === undefined || bytes === undefined) return;
+    this.#live.delete(buffer);
+    this.#bytes -= bytes;
+    buffer.destroy();
+  }
+
+  destroyAll(): void {
+    for (const buffer of this.#live.keys()) buffer.destroy();
+    this.#live.clear();
+    this.#bytes = 0;
+  }
+}
+
+/** A buffer that is replaced by a larger one when more is needed; contents are lost then. */
+export class GrowingBuffer {
+  readonly #memory: DeviceMemory;
+  readonly #label: string;
+  readonly #usage: number;
+  #buffer: GPUBuffer | undefined;
+
+  constructor(memory: DeviceMemory, label: string, usage: number) {
+    this.#memory = memory;
+    this.#label = label;
+    this.#usage = usage;
+  }
+
+  atLeast(bytes: number): GPUBuffer {
+    if (this.#buffer !== undefined && this.#buffer.size >= bytes) return this.#buffer;
+    this.#memory.destroy(this.#buffer);
+    this.#buffer = this.#memory.create(this.#label, bytes, this.#usage);
+    return this.#buffer;
+  }
+
+  destroy(): void {
+    this.#memory.destroy(this.#buffer);
+    this.#buffer = undefined;
+  }
+}
