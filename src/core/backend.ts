@@ -58,8 +58,8 @@ export interface Batch {
 export interface Proposal {
   /** [count]; each a set of distinct eligible rows that includes the whole answer. */
   readonly candidates: readonly (Uint32Array | null)[];
-  /** Queries that needed a second read-back because their survivors overflowed the first. */
-  readonly rescans: number;
+  /** [count] 1 where the query's survivors overflowed the first read-back. */
+  readonly rescans: Uint8Array;
 }
 
 /** A range of rows that changed together: the unit of synchronisation between row store and copies of it. */
@@ -145,6 +145,57 @@ export interface CpuStats {
 /** The exact answers of a batch, and what finding them took. */
 export interface ExactAnswer {
   readonly topK: TopK;
-  /** Rows whose canonical distance was computed. */
-  readonly settled: number;
+  /** [count] rows whose canonical distance was computed. */
+  readonly settled: Uint32Array;
 }
+
+/** The row store as its single writer, the engine, sees it. */
+export interface Rows extends RowSource {
+  readonly bytes: number;
+  /** Makes room for `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
+  reserve(row: number): void;
+  /** Completes a row whose elements were written through `view`. `norm`: its Euclidean norm in float64. */
+  finishRow(row: number, norm: number): void;
+  /** Makes the first `rowCount` rows part of the store; rows beyond are scratch. */
+  commit(rowCount: number): void;
+  /** Says that a committed row was overwritten: copies of its block are stale. */
+  touch(row: number): void;
+}
+
+/** Answers exactly, from the rows themselves. Takes only stores that it created. */
+export interface ExactBackend {
+  readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
+  readonly stats: Omit<CpuStats, "storeBytes">;
+  createRows(): Rows;
+  /** The exact answer of every query, by scanning all rows. Rejects with WORKER_FAILED when no worker is left. */
+  search(rows: Rows, batch: Batch): Promise<ExactAnswer>;
+  /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
+  settle(rows: Rows, batch: Batch, proposal: Proposal): Promise<ExactAnswer>;
+  release(rows: Rows): void;
+  /** Fault injection: kills a worker, if there are any. */
+  crashWorker(): Promise<void>;
+  close(): void;
+}
+
+/** A proposer and the life of its device. */
+export interface OpenProposer {
+  readonly proposer: Proposer;
+  /** Resolves with the reason when the device goes away, whoever made it. */
+  readonly lost: Promise<string>;
+  /** Fault injection: loses the device. */
+  lose(): void;
+}
+
+export interface ProposerRequest {
+  /** Take a software rasteriser too. */
+  readonly acceptSoftware: boolean;
+  /** The caller's own device; never destroyed by us. */
+  readonly device?: GPUDevice;
+  readonly memoryBudgetBytes: number | undefined;
+  readonly reason: string;
+}
+
+/** Opens the GPU backend, or says why there is none that fits. */
+export type ProposerFactory = (
+  request: ProposerRequest,
+) => Promise<{ readonly open: OpenProposer } | { readonly refused: string; readonly cause?: unknown }>;

@@ -5,7 +5,38 @@
 
 const MiB = 2 ** 20;
 
-export const LIMITS = {
+type Bound =
+  | "maxDimensions"
+  | "maxResults"
+  | "maxRows"
+  | "chunkBytes"
+  | "blockBytes"
+  | "blockRows"
+  | "spanRows"
+  | "tileQueries"
+  | "tileBytes"
+  | "sliceElements"
+  | "sliceScanElements"
+  | "batchQueries"
+  | "batchResults"
+  | "fairQueries"
+  | "batchesInFlight"
+  | "queuedQueries"
+  | "batchWindowMs"
+  | "maxBatchWindowMs"
+  | "maxThreads"
+  | "workPerThread"
+  | "workerCrashes"
+  | "workerStartMs"
+  | "marginRows"
+  | "rescanRows"
+  | "scoreBytes"
+  | "stagingBytes"
+  | "uploadBytesInFlight"
+  | "submitWork"
+  | "gpuFailures";
+
+export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Largest `dimensions`; the contract's. */
   maxDimensions: 65_535,
   /** queries × k of one call: the result arrays take 8 bytes each, 2 GiB in all. The contract's. */
@@ -66,6 +97,9 @@ export const LIMITS = {
   /** Multiply-adds of one GPU submit: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */
   submitWork: 2 ** 33,
 
-  /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
-  recoveryDelaysMs: [0, 100, 500, 2000, 5000, 15_000],
-} as const;
+  /** GPU batches that may fail in a row, without the device being lost, before the GPU is given up. */
+  gpuFailures: 3,
+};
+
+/** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
+export const RECOVERY_DELAYS_MS: readonly number[] = [0, 100, 500, 2000, 5000, 15_000];

@@ -40,20 +40,29 @@ export interface ScanMargin {
   readonly absolute: number;
 }
 
-/** `queryNorm` is the norm of the query as scanned, that is after scaling; it matters to dot only. */
-export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: number): ScanMargin {
+/**
+ * `queryNorm` is the norm of the query as scanned, that is after scaling; it matters to dot only.
+ * `scale`: what the scan multiplied its distances by (before squaring); it matters where canonical
+ * distances are float32 subnormals, which round by up to 2⁻¹⁵⁰ whatever their size: products of
+ * 1e-30 data all round to 0 and tie.
+ */
+export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: number, scale: number): ScanMargin {
   const n = dimensions + 8;
   const gamma = (n * U) / (1 - n * U);
   const underflow = n * 2 ** -120;
+  const subnormal = 2 ** -149 * scale;
   switch (metric) {
     case "cosine":
       return { relative: 0, perNorm: 0, absolute: gamma + 2 ** -19 };
     case "dot":
-      return { relative: 0, perNorm: (gamma + 2 ** -19) * queryNorm, absolute: underflow * Math.max(1, queryNorm) };
+      return { relative: 0, perNorm: (gamma + 2 ** -19) * queryNorm, absolute: underflow * Math.max(1, queryNorm) + subnormal };
     case "euclidean":
-    case "manhattan":
+    case "manhattan": {
+      // (D + s)² − D² for subnormal D ≤ 2⁻¹²⁶·scale and a rounding s.
+      const rounding = metric === "euclidean" ? 2 ** -273 * scale * scale : subnormal;
       // γ bounds e against d; γ / (1 − γ) bounds d against e, which is what a scan that knows only e needs.
-      return { relative: gamma / (1 - gamma) + 2 ** -20, perNorm: 0, absolute: underflow };
+      return { relative: gamma / (1 - gamma) + 2 ** -20, perNorm: 0, absolute: underflow + rounding };
+    }
     default:
       return metric satisfies never;
   }
@@ -81,7 +90,7 @@ export function toEstimateScale(metric: FloatMetric, distance: number, scale: nu
  */
 export function admissibleEstimate(metric: FloatMetric, distance: number, scale: number, margin: ScanMargin): number {
   const truth = toEstimateScale(metric, distance, scale);
-  return truth + Math.abs(truth) * margin.relative + margin.absolute;
+  return Number.isFinite(truth) ? truth + Math.abs(truth) * margin.relative + margin.absolute : truth;
 }
 
 /** The exponent e for which `norm`·2^e lies in [1, 2); 0 for a norm of 0. Clamped so that 2^e and 2^−e are float64 normals. */

@@ -56,15 +56,27 @@ export function setBitRange(bits: Uint32Array, first: number, end: number): void
   }
 }
 
+/** The bitmap of a set as it is now, without copying: later changes of the set leave it alone. Not to be written. */
+export let heldBits: (set: RowSet) => Uint32Array;
+
 /**
  * A set of rows out of `size` rows: a filter says which rows may be found.
  *
- * A search takes a copy when it is called, so a set may be changed right after. `size` must equal
+ * A search sees the set as it was when called; it may be changed right after. `size` must equal
  * the index's `rowCount` at that moment (`INVALID_FILTER_SIZE` otherwise). Memory: size / 8 bytes.
  */
 export class RowSet {
   readonly size: number;
-  readonly #bits: Uint32Array;
+  #bits: Uint32Array;
+  /** Set once a search holds the bitmap: the next change writes a copy. */
+  #isHeld = false;
+
+  static {
+    heldBits = (set) => {
+      set.#isHeld = true;
+      return set.#bits;
+    };
+  }
 
   private constructor(bits: Uint32Array, size: number) {
     this.#bits = bits;
@@ -111,14 +123,16 @@ export class RowSet {
     return Number.isInteger(row) && row >= 0 && row < this.size && hasBit(this.#bits, row);
   }
 
+  /** Throws `INVALID_ROW` unless `row` is an integer in 0 … size − 1. */
   add(row: number): this {
-    this.#check(row);
+    this.#prepareChange(row);
     this.#bits[row >>> 5] = (this.#bits[row >>> 5] ?? 0) | (1 << (row & 31));
     return this;
   }
 
+  /** Throws `INVALID_ROW` unless `row` is an integer in 0 … size − 1. */
   delete(row: number): this {
-    this.#check(row);
+    this.#prepareChange(row);
     this.#bits[row >>> 5] = (this.#bits[row >>> 5] ?? 0) & ~(1 << (row & 31));
     return this;
   }
@@ -162,7 +176,7 @@ export class RowSet {
     return this.#bits.slice();
   }
 
-  #check(row: number): void {
+  #prepareChange(row: number): void {
     if (!Number.isInteger(row) || row < 0 || row >= this.size) {
       throw new NearfieldError("INVALID_ROW", {
         got: `row ${describe(row)}`,
@@ -170,6 +184,9 @@ export class RowSet {
         remedy: "use row numbers that add() handed out, and a size of the index's rowCount",
       });
     }
+    if (!this.#isHeld) return;
+    this.#bits = this.#bits.slice();
+    this.#isHeld = false;
   }
 }
 

@@ -6,14 +6,14 @@
  * and every bound is the global one; a batch of few is cut by blocks of rows. Where workers hold
  * copies, rows have owners and every batch is cut by blocks.
  */
-import type { Batch, CpuStats, ExactAnswer, Proposal } from "../core/backend.ts";
+import type { BackendInfo, Batch, CpuStats, ExactAnswer, ExactBackend, Proposal } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { FloatMetric } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, mergeQuery, type TopK } from "../core/topk.ts";
-import { compileKernels, type KernelBytes, type KernelLevel } from "./kernels.ts";
+import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
@@ -45,12 +45,13 @@ interface Part {
 
 interface PartAnswer {
   readonly part: Part;
-  readonly topK: TopK;
+  readonly result: TaskResult;
 }
 
 type TaskOf = (part: Part) => { kind: "scan"; task: ScanTask } | { kind: "settle"; task: SettleTask };
 
-export class CpuBackend {
+export class CpuBackend implements ExactBackend {
+  readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
   readonly shape: StoreShape;
   readonly #options: CpuOptions;
   readonly #pool: WorkerPool | undefined;
@@ -65,6 +66,9 @@ export class CpuBackend {
 
   constructor(options: CpuOptions) {
     this.#options = options;
+    const simd = options.kernels === null ? "none" : kernelLevel(options.kernels);
+    const where = options.usesWorkers ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}` : "this thread";
+    this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
     this.shape = storeShape(options.metric, options.dimensions, options.threads);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
@@ -78,7 +82,7 @@ export class CpuBackend {
     }
   }
 
-  createStore(): RowStore {
+  createRows(): RowStore {
     return new RowStore(this.shape, this.#options.sharesMemory);
   }
 
@@ -151,19 +155,20 @@ export class CpuBackend {
   }
 
   async #answer(store: RowStore, batch: Batch, parts: readonly Part[], taskOf: TaskOf): Promise<ExactAnswer> {
-    const counters = { settled: 0 };
-    const answers = (await Promise.all(parts.map((part) => this.#runPart(store, part, taskOf, counters)))).flat();
-    const topK = await this.#merge(batch, answers);
-    return { topK, settled: counters.settled };
+    const answers = (await Promise.all(parts.map((part) => this.#runPart(store, part, taskOf)))).flat();
+    const settled = new Uint32Array(batch.count);
+    for (const { part, result } of answers) {
+      for (let q = 0; q < part.count; q++) {
+        settled[part.first + q] = (settled[part.first + q] ?? 0) + (result.settled[q] ?? 0);
+      }
+    }
+    return { topK: await this.#merge(batch, answers), settled };
   }
 
   /** Runs a part, on other slots where its own is retired meanwhile. */
-  async #runPart(store: RowStore, part: Part, taskOf: TaskOf, counters: { settled: number }): Promise<PartAnswer[]> {
+  async #runPart(store: RowStore, part: Part, taskOf: TaskOf): Promise<PartAnswer[]> {
     try {
-      const request = taskOf(part);
-      const result = await this.#runTask(store, part, request);
-      counters.settled += result.settled;
-      return [{ part, topK: result.topK }];
+      return [{ part, result: await this.#runTask(store, part, taskOf(part)) }];
     } catch (cause) {
       if (!(cause instanceof SlotRetiredError)) throw cause;
       const usable = this.#pool?.usable ?? [];
@@ -171,7 +176,7 @@ export class CpuBackend {
       const parts = this.#sharesRows(store)
         ? [{ ...part, slot: usable[part.slot % usable.length] ?? 0 }]
         : byOwner(usable, this.shape.slots, part.first, part.count, part.blocks);
-      return (await Promise.all(parts.map((p) => this.#runPart(store, p, taskOf, counters)))).flat();
+      return (await Promise.all(parts.map((p) => this.#runPart(store, p, taskOf)))).flat();
     }
   }
 
@@ -237,25 +242,26 @@ export class CpuBackend {
   }
 
   #count(result: TaskResult): void {
-    this.#rowsSettled += result.settled;
+    const settled = result.settled.reduce((a, b) => a + b, 0);
+    this.#rowsSettled += settled;
     const add = (name: string, spans: number): void => {
       if (spans > 0) this.#kernelSpans[name] = (this.#kernelSpans[name] ?? 0) + spans;
     };
     add(kernelName("scan_f32", result.level), result.spansF32);
     add(kernelName("scan_f64", result.level), result.spansF64);
-    add(kernelName("distance_f64", result.level), result.settled);
+    add(kernelName("distance_f64", result.level), settled);
   }
 
   async #merge(batch: Batch, answers: readonly PartAnswer[]): Promise<TopK> {
     const whole = answers.length === 1 ? answers[0] : undefined;
-    if (whole !== undefined && whole.topK.k === batch.k) return whole.topK;
+    if (whole !== undefined && whole.result.topK.k === batch.k) return whole.result.topK;
     const out = emptyTopK(batch.count, batch.k);
     for (let q = 0; q < batch.count; q++) {
       const parts = answers.filter(({ part }) => q >= part.first && q < part.first + part.count);
       const wanted = batch.wanted[q] ?? 0;
       const turn = this.#options.slices.take(wanted * parts.length);
       if (turn !== undefined) await turn;
-      const shifted = parts.map(({ part, topK }) => queryOf(topK, q - part.first));
+      const shifted = parts.map(({ part, result }) => queryOf(result.topK, q - part.first));
       out.counts[q] = mergeQuery(shifted, 0, out, q * batch.k, wanted);
     }
     return out;

@@ -4,7 +4,7 @@
  * beyond `rowCount` are scratch until `commit`. Copies of the rows (in workers without shared
  * memory, on a GPU) follow by comparing block versions and row counts.
  */
-import type { RowBlock, RowSource } from "../core/backend.ts";
+import type { RowBlock, Rows } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { FloatMetric } from "../core/metric.ts";
 import { blockAt, chunkBytes, rowsAt, type StoreShape, termsAt } from "./layout.ts";
@@ -18,7 +18,7 @@ interface MutableBlock extends RowBlock {
 
 let lastStoreId = 0;
 
-export class RowStore implements RowSource {
+export class RowStore implements Rows {
   /** Names the store in messages to workers. */
   readonly id: number = ++lastStoreId;
   readonly shape: StoreShape;
@@ -61,7 +61,6 @@ export class RowStore implements RowSource {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0);
   }
 
-  /** Makes room for `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
   reserve(row: number): void {
     const { shape } = this;
     const block = Math.floor(row / shape.blockRows);
@@ -89,13 +88,11 @@ export class RowStore implements RowSource {
     return new Float32Array(chunk.buffer, rowsAt(this.shape, index, row), count * this.shape.stride);
   }
 
-  /** Row terms (see layout.ts) of rows of one block. */
   terms(first: number, count: number): Float32Array {
     const { chunk, index, row } = this.#locate(first);
     return new Float32Array(chunk.buffer, termsAt(this.shape, index, row), count);
   }
 
-  /** Completes a row whose elements were written through `view`: its term and its block's range of norms. */
   finishRow(row: number, norm: number): void {
     this.terms(row, 1)[0] = this.shape.metric === "cosine" ? 1 / norm : norm;
     const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
@@ -105,12 +102,10 @@ export class RowStore implements RowSource {
     if (norm > this.#maxNorm) this.#maxNorm = norm;
   }
 
-  /** Makes the first `rowCount` rows part of the store. */
   commit(rowCount: number): void {
     this.#rowCount = rowCount;
   }
 
-  /** Says that a committed row was overwritten: copies of its block are stale. */
   touch(row: number): void {
     const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
     if (block !== undefined) block.version++;

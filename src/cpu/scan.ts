@@ -52,13 +52,24 @@ export interface SettleTask extends TaskQueries {
 
 export interface TaskResult {
   readonly topK: TopK;
-  /** Canonical distances computed for survivors and candidates. */
-  readonly settled: number;
+  /** [count] canonical distances computed for survivors and candidates. */
+  readonly settled: Uint32Array;
   /** Rows scanned, once for each query. */
   readonly scanned: number;
   readonly level: KernelLevel;
   readonly spansF32: number;
   readonly spansF64: number;
+}
+
+interface Counters {
+  readonly settled: Uint32Array;
+  scanned: number;
+  spansF32: number;
+  spansF64: number;
+}
+
+function newCounters(queries: number): Counters {
+  return { settled: new Uint32Array(queries), scanned: 0, spansF32: 0, spansF64: 0 };
 }
 
 /** Where a block's rows are: a chunk memory and the block's index in it. */
@@ -168,7 +179,7 @@ export class Scanner {
   async scan(task: ScanTask): Promise<TaskResult> {
     const view = this.#known(task.store);
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
-    const counters = { settled: 0, scanned: 0, spansF32: 0, spansF64: 0 };
+    const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
     const tile = view.shape.scratch.tileQueries;
     for (let first = 0; first < task.count; first += tile) {
@@ -191,7 +202,7 @@ export class Scanner {
     const view = this.#known(task.store);
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const topK = emptyTopK(task.count, k);
-    const counters = { settled: 0, scanned: 0, spansF32: 0, spansF64: 0 };
+    const counters = newCounters(task.count);
     const { shape } = view;
     const query = scratchAt(shape, this.#slot) + shape.scratch.givenQueries;
     for (let q = 0; q < task.count; q++) {
@@ -208,7 +219,7 @@ export class Scanner {
         }
         const distance = chunk.kernels.distanceF64(query, rowsAt(shape, index, row % shape.blockRows));
         if (distance <= maxDistance) heap.offer(distance, row);
-        counters.settled++;
+        counters.settled[q] = (counters.settled[q] ?? 0) + 1;
         const turn = this.#slices?.take(shape.stride);
         if (turn !== undefined) await turn;
       }
@@ -260,7 +271,7 @@ export class Scanner {
         index,
         heap: new NearestHeap(task.wanted[index] ?? 0),
         scale,
-        margin: scanMargin(shape.metric, shape.dimensions, norm * scale),
+        margin: scanMargin(shape.metric, shape.dimensions, norm * scale, scale),
         maxDistance: task.maxDistances[index] ?? Infinity,
         bits: eligibility?.bits ?? new Uint32Array(0),
         rowCount: eligibility?.rowCount ?? 0,
@@ -294,7 +305,7 @@ export class Scanner {
     block: TaskBlock,
     queries: readonly TileQuery[],
     task: ScanTask,
-    counters: { settled: number; scanned: number; spansF32: number; spansF64: number },
+    counters: Counters,
   ): Promise<void> {
     const isEstimable = canEstimate(shape, block, queries, task.norms);
     const { spanRows } = shape.scratch;
@@ -307,10 +318,10 @@ export class Scanner {
       counters.scanned += rowCount * queries.length;
       if (isEstimable) {
         counters.spansF32++;
-        counters.settled += this.#scanSpanF32(shape, chunk, index, first, rowCount, firstRow, queries);
+        this.#scanSpanF32(shape, chunk, index, first, rowCount, firstRow, queries, counters.settled);
       } else {
         counters.spansF64++;
-        counters.settled += rowCount * queries.length;
+        for (const q of queries) counters.settled[q.index] = (counters.settled[q.index] ?? 0) + rowCount;
         this.#scanSpanF64(shape, chunk, index, first, rowCount, firstRow, queries);
       }
     }
@@ -341,14 +352,15 @@ export class Scanner {
     rowCount: number,
     firstRow: number,
     queries: readonly TileQuery[],
-  ): number {
+    settled: Uint32Array,
+  ): void {
     const { scratch, metric, stride } = shape;
     const base = scratchAt(shape, this.#slot);
     const limits = new Float32Array(memory.buffer, base + scratch.limits, queries.length);
     queries.forEach((q, i) => {
       const bound = Math.min(q.heap.bound, q.maxDistance);
       const limit = admissibleEstimate(metric, bound, q.scale, q.margin);
-      limits[i] = limit + Math.abs(limit) * 2 ** -22;
+      limits[i] = Number.isFinite(limit) ? limit + Math.abs(limit) * 2 ** -22 : limit;
     });
     const count = kernels.scanF32({
       rows: rowsAt(shape, index, first),
@@ -371,9 +383,9 @@ export class Scanner {
       if (query === undefined) continue;
       const given = base + scratch.givenQueries + at * stride * 4;
       const distance = kernels.distanceF64(given, rowsAt(shape, index, first + row));
+      settled[query.index] = (settled[query.index] ?? 0) + 1;
       if (distance <= query.maxDistance) query.heap.offer(distance, firstRow + row);
     }
-    return count;
   }
 
   #scanSpanF64(

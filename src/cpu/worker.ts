@@ -32,7 +32,7 @@ const api: WorkerApi = {
 
 function handOver(result: TaskResult): TaskResult {
   const { rows, distances, counts } = result.topK;
-  return Comlink.transfer(result, [rows.buffer, distances.buffer, counts.buffer]);
+  return Comlink.transfer(result, [rows.buffer, distances.buffer, counts.buffer, result.settled.buffer]);
 }
 
 /** The worker's end of the channel. Node offers it through a built-in module, which a browser bundle must not import. */

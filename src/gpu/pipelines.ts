@@ -19,15 +19,15 @@ interface KernelSource {
   readonly bindings: readonly Binding[];
 }
 
-export const KERNELS = {
+export type KernelName = "repack_f32" | "scan_f32" | "select_count" | "select_digit" | "collect";
+
+export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   repack_f32: { code: repackF32, bindings: ["params", "read", "write"] },
   scan_f32: { code: scanF32, bindings: ["params", "read", "read", "read", "read", "read", "write"] },
   select_count: { code: selectCount, bindings: ["params", "read", "read", "write"] },
   select_digit: { code: selectDigit, bindings: ["params", "write", "write"] },
   collect: { code: collect, bindings: ["params", "read", "read", "read", "read", "write", "write"] },
-} as const satisfies Record<string, KernelSource>;
-
-export type KernelName = keyof typeof KERNELS;
+};
 
 /** What a variant's header declares. */
 export interface Variant {

@@ -155,7 +155,7 @@ export function scanQuery(
   const unit = unitExponent(norm);
   const factor = metric === "cosine" ? 1 / norm : metric === "dot" ? 2 ** unit : 2 ** exponent;
   const scale = metric === "cosine" ? 1 : metric === "dot" ? 2 ** (unit + exponent) : 2 ** exponent;
-  const margin = scanMargin(metric, dimensions, norm * factor);
+  const margin = scanMargin(metric, dimensions, norm * factor, scale);
   const clamp = metric === "cosine" ? Infinity : F32_MAX * scale * (1 - 2 ** -20);
   const ceiling = metric === "euclidean" ? clamp * clamp : clamp;
   const floor = metric === "cosine" ? 0 : metric === "dot" ? -clamp : -ESTIMATE_MAX;
@@ -164,8 +164,8 @@ export function scanQuery(
     factor,
     params: [
       roundUp(margin.relative),
-      roundUp(margin.perNorm),
-      roundUp(margin.absolute),
+      bounded(roundUp(margin.perNorm)),
+      bounded(roundUp(margin.absolute)),
       bounded(floor),
       bounded(ceiling),
       bounded(limit === Infinity || limit === -Infinity ? limit : roundUp(limit)),

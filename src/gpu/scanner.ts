@@ -219,7 +219,7 @@ export class GpuScanner implements Proposer {
     const shards = residency.shards(rowCount);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
     const tileSize = tileQueries(taken.length, shards, readBackCapacity(batch.k, marginRows), eligibleWords(batch), this.#limits);
-    let rescans = 0;
+    const rescans = new Uint8Array(batch.count);
     for (let at = 0; at < taken.length; at += tileSize) {
       const queries = taken.slice(at, at + tileSize);
       const k = queries.reduce((most, q) => Math.max(most, batch.wanted[q] ?? 0), 0);
@@ -233,7 +233,7 @@ export class GpuScanner implements Proposer {
         if (count <= capacity) {
           candidates[q] = lists.slice(i * capacity, i * capacity + count);
         } else {
-          rescans++;
+          rescans[q] = 1;
           if (count <= (this.#options.tuning?.rescanRows ?? LIMITS.rescanRows)) {
             candidates[q] = await this.#collectAll(source, shards, buffers, i, count);
           }

@@ -1,0 +1,158 @@
+/** The options of `createIndex`: what they are, and their check, one by one, before anything is opened. */
+import { describe, NearfieldError } from "../core/errors.ts";
+import type { EngineEvent } from "../core/events.ts";
+import { LIMITS } from "../core/limits.ts";
+import { FLOAT_METRICS, type FloatMetric, type Metric, metricFits, METRICS, type Precision, PRECISIONS } from "../core/metric.ts";
+
+/** Options of {@link createIndex}. Only `dimensions` is required. */
+export interface IndexOptions {
+  /** Elements of a vector: 1 … 65,535. */
+  readonly dimensions: number;
+  /** What "near" means. Default `"cosine"` (with precision `"b1"`: `"hamming"`). */
+  readonly metric?: Metric;
+  /** How rows are stored. Default and, in this version, only `"f32"`. */
+  readonly precision?: Precision;
+  /** `"auto"` (default) takes a real GPU, else the CPU, and says why; `"gpu"` takes any WebGPU adapter or rejects; `"cpu"` never asks for one. */
+  readonly backend?: "auto" | "gpu" | "cpu";
+  /** A device of yours. Never destroyed by `close()`; should it be lost, nearfield requests one of its own. */
+  readonly device?: GPUDevice;
+  /** How an exact answer is found. Default `"auto"`, which in this version means `"full"`. */
+  readonly scan?: "auto" | "full" | "certified";
+  /** CPU workers. Default: the hardware's concurrency. They start when first needed. */
+  readonly threads?: number;
+  /** Bytes of vectors to keep on the GPU; rows beyond it are streamed for each search. Default: no limit. */
+  readonly memoryBudgetBytes?: number;
+  /** What `add` does with a row that holds NaN or ±Infinity, or is zero under cosine. Default `"reject"`. Invalid queries always reject. */
+  readonly invalid?: "reject" | "skip";
+  /** How long a search may wait for others to share its batch, in ms. Default 0: the next turn of the event loop, which gathers a burst of calls. */
+  readonly batchWindowMs?: number;
+  /** Queued queries beyond which `search` rejects with BUSY. Default 65,536. */
+  readonly maxQueued?: number;
+  /** Script of the CPU workers, for pages whose Content-Security-Policy forbids blob workers: serve the package's `nearfield/worker`. */
+  readonly workerUrl?: string | URL;
+  /** The WASM kernels, for pages that want them as a file: serve the package's `nearfield/kernels.wasm`. */
+  readonly wasmUrl?: string | URL;
+  /** Warnings, losses, fallbacks and recoveries. The library never writes to the console. */
+  readonly onEvent?: (event: EngineEvent) => void;
+}
+
+/** Options after the check, defaults filled in. */
+export interface ResolvedOptions {
+  readonly dimensions: number;
+  readonly metric: FloatMetric;
+  readonly backend: "auto" | "gpu" | "cpu";
+  readonly device: GPUDevice | undefined;
+  readonly threads: number;
+  readonly memoryBudgetBytes: number | undefined;
+  readonly skipsInvalid: boolean;
+  readonly batchWindowMs: number;
+  readonly maxQueued: number;
+  readonly workerUrl: string | URL | undefined;
+  readonly wasmUrl: string | URL | undefined;
+  readonly onEvent: ((event: EngineEvent) => void) | undefined;
+}
+
+/** Throws INVALID_DIMENSIONS, INVALID_OPTION, or UNSUPPORTED for what the contract allows and this version lacks. */
+export function resolveOptions(options: IndexOptions, defaultThreads: number): ResolvedOptions {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption("options", options, "an object such as { dimensions: 384 }", "see createIndex");
+  }
+  const { dimensions } = options;
+  if (!isIntegerIn(dimensions, 1, LIMITS.maxDimensions)) {
+    throw new NearfieldError("INVALID_DIMENSIONS", {
+      got: `dimensions ${describe(dimensions)}`,
+      expected: `an integer from 1 to ${LIMITS.maxDimensions}`,
+      remedy: "give the length of your vectors",
+    });
+  }
+  const precision = oneOf("precision", options.precision ?? "f32", PRECISIONS);
+  const metric = oneOf("metric", options.metric ?? (precision === "b1" ? "hamming" : "cosine"), METRICS);
+  if (!metricFits(metric, precision)) {
+    throw invalidOption(
+      "metric and precision",
+      `${metric} with ${precision}`,
+      "cosine, dot, euclidean or manhattan with f32, f16 or i8; hamming or jaccard with b1",
+      "change one of the two",
+    );
+  }
+  if (precision !== "f32") throw unsupported(`precision "${precision}"`, '"f32"');
+  const scan = oneOf("scan", options.scan ?? "auto", ["auto", "full", "certified"]);
+  if (scan === "certified") throw unsupported('scan "certified"', '"auto" or "full"');
+  return {
+    dimensions,
+    metric: floatMetric(metric),
+    backend: oneOf("backend", options.backend ?? "auto", ["auto", "gpu", "cpu"]),
+    device: checkedDevice(options.device),
+    threads: integer("threads", options.threads, Math.min(defaultThreads, LIMITS.maxThreads), 1, LIMITS.maxThreads),
+    memoryBudgetBytes:
+      options.memoryBudgetBytes === undefined
+        ? undefined
+        : integer("memoryBudgetBytes", options.memoryBudgetBytes, 0, 1, Number.MAX_SAFE_INTEGER),
+    skipsInvalid: oneOf("invalid", options.invalid ?? "reject", ["reject", "skip"]) === "skip",
+    batchWindowMs: milliseconds(options.batchWindowMs),
+    maxQueued: integer("maxQueued", options.maxQueued, LIMITS.queuedQueries, 1, Number.MAX_SAFE_INTEGER),
+    workerUrl: url("workerUrl", options.workerUrl),
+    wasmUrl: url("wasmUrl", options.wasmUrl),
+    onEvent: callback(options.onEvent),
+  };
+}
+
+function isIntegerIn(value: unknown, least: number, most: number): value is number {
+  return typeof value === "number" && Number.isInteger(value) && value >= least && value <= most;
+}
+
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[]): T {
+  const found = allowed.find((candidate) => candidate === value);
+  if (found !== undefined) return found;
+  throw invalidOption(name, value, allowed.map((a) => `"${a}"`).join(", "), "choose one of these");
+}
+
+function integer(name: string, value: unknown, fallback: number, least: number, most: number): number {
+  if (value === undefined) return fallback;
+  if (isIntegerIn(value, least, most)) return value;
+  throw invalidOption(name, value, `an integer from ${least} to ${most}`, "leave it out for the default");
+}
+
+function milliseconds(value: unknown): number {
+  if (value === undefined) return LIMITS.batchWindowMs;
+  if (typeof value === "number" && value >= 0 && value <= LIMITS.maxBatchWindowMs) return value;
+  throw invalidOption("batchWindowMs", value, `a number from 0 to ${LIMITS.maxBatchWindowMs}`, "leave it out for the default");
+}
+
+function url(name: string, value: unknown): string | URL | undefined {
+  if (value === undefined || value instanceof URL || (typeof value === "string" && value !== "")) return value;
+  throw invalidOption(name, value, "a string or URL", "leave it out to use what is built in");
+}
+
+function checkedDevice(value: GPUDevice | undefined): GPUDevice | undefined {
+  if (value === undefined || typeof value?.createBuffer === "function") return value;
+  throw invalidOption("device", value, "a GPUDevice", "leave it out to let nearfield request one");
+}
+
+function callback(value: unknown): ((event: EngineEvent) => void) | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "function") return (event) => void value(event);
+  throw invalidOption("onEvent", value, "a function", "leave it out to hear nothing");
+}
+
+function floatMetric(metric: Metric): FloatMetric {
+  const found = FLOAT_METRICS.find((candidate) => candidate === metric);
+  if (found === undefined) throw unsupported(`metric "${metric}"`, FLOAT_METRICS.join(", "));
+  return found;
+}
+
+export function invalidOption(name: string, value: unknown, expected: string, remedy: string): NearfieldError {
+  return new NearfieldError("INVALID_OPTION", {
+    got: `${describe(value)} for ${name}`,
+    expected,
+    remedy,
+  });
+}
+
+function unsupported(what: string, instead: string): NearfieldError {
+  return new NearfieldError("UNSUPPORTED", {
+    got: what,
+    expected: instead,
+    remedy: "this version does not have it yet",
+  });
+}

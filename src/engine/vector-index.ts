@@ -1,0 +1,419 @@
+/**
+ * The index: the public contract over the row store, the scheduler and the executor. Owns all of
+ * them; `close` lets go of everything.
+ *
+ * What a search sees is fixed when it is called: the store, the live rows, the filter, the row
+ * count. Changes happen one after the other; those that only append or hide rows may overlap
+ * searches, `replace` waits for searches called before it, `compact` builds a second store and
+ * searches called before it finish on the first.
+ */
+import type { BackendInfo, CpuStats, Eligibility, ExactBackend, GpuStats, Rows } from "../core/backend.ts";
+import { type Clock, nextTurn } from "../core/clock.ts";
+import { abortedError, closedError, describe, NearfieldError } from "../core/errors.ts";
+import type { EventSink } from "../core/events.ts";
+import { readRows, rowNorm, type VectorInput } from "../core/matrix.ts";
+import type { FloatMetric, Precision } from "../core/metric.ts";
+import type { SliceStats, WorkSlices } from "../core/slices.ts";
+import { emptyTopK, NO_ROW } from "../core/topk.ts";
+import { Executor } from "./executor.ts";
+import type { GpuSession } from "./gpu-session.ts";
+import { type AddOptions, type AddResult, ingest, readOne, readQueries } from "./ingest.ts";
+import { checkSearch, eligibilityOf, newTally, type SearchJob, type SearchOptions } from "./job.ts";
+import { Liveness } from "./liveness.ts";
+import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
+import { Scheduler } from "./scheduler.ts";
+import { ReadersWriterLock, SerialQueue } from "./serial.ts";
+
+/** Counters and sizes of an index at this moment; cumulative since its creation unless said otherwise. */
+export interface IndexStats {
+  readonly rows: number;
+  readonly removedRows: number;
+  readonly searches: number;
+  readonly queries: number;
+  readonly batches: number;
+  readonly largestBatch: number;
+  /** Queries waiting now. */
+  readonly queuedQueries: number;
+  /** Work on the caller's thread, in elements: `largest` is the longest stretch without a turn of the event loop. */
+  readonly slices: SliceStats;
+  readonly sliceBudget: number;
+  readonly cpu: CpuStats;
+  /** Of the present device; null on an index without a GPU. */
+  readonly gpu: GpuStats | null;
+  readonly deviceLosses: number;
+}
+
+/**
+ * An exact nearest-neighbour index.
+ *
+ * Rows are numbered from 0 in the order they were added and keep their numbers until `compact`.
+ * All methods reject with a {@link NearfieldError}; after `close` its code is CLOSED.
+ */
+export interface VectorIndex {
+  readonly dimensions: number;
+  readonly metric: FloatMetric;
+  readonly precision: Precision;
+  /** Live rows. */
+  readonly size: number;
+  /** Row numbers handed out, removed ones included: the `size` that a filter must have. */
+  readonly rowCount: number;
+  /** What serves searches now, and why. */
+  readonly backend: BackendInfo;
+  /**
+   * Adds vectors, all or none, in the order of calls. `vectors` must not change until the promise settles.
+   * Rejects with INVALID_VECTOR, INVALID_DIMENSIONS, TOO_LARGE, OUT_OF_MEMORY, ABORTED, CLOSED.
+   */
+  add(vectors: VectorInput, options?: AddOptions): Promise<AddResult>;
+  /** Stored values of live rows, [rows × dimensions], f32 bit for bit. Rejects with INVALID_ROW. */
+  get(rows: readonly number[]): Promise<Float32Array>;
+  /** Overwrites a live row. Waits for searches called before it. Rejects with INVALID_ROW, INVALID_VECTOR, INVALID_DIMENSIONS. */
+  replace(row: number, vector: VectorInput): Promise<void>;
+  /** Removes rows; resolves with how many were live. Row numbers stay stable. Rejects with INVALID_ROW for one out of range, and removes nothing. */
+  remove(rows: Iterable<number>): Promise<number>;
+  /** Gives removed rows' memory back by renumbering: old row → new row, 0xffffffff for removed. Needs room for both copies meanwhile. */
+  compact(): Promise<Uint32Array>;
+  /**
+   * The nearest rows of each query, exactly. Sees the adds, replaces and removes that resolved before the call.
+   * Rejects with INVALID_K, INVALID_VECTOR, INVALID_DIMENSIONS, INVALID_FILTER, INVALID_FILTER_SIZE, INVALID_OPTION,
+   * TOO_LARGE, BUSY, ABORTED, WORKER_FAILED, CLOSED.
+   */
+  search(queries: VectorInput, options: SearchOptions): Promise<SearchResult>;
+  stats(): IndexStats;
+  /** Idempotent. Running work finishes, queued work rejects with CLOSED; afterwards Node exits by itself. */
+  close(): Promise<void>;
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+export interface IndexParts {
+  readonly metric: FloatMetric;
+  readonly dimensions: number;
+  readonly skipsInvalid: boolean;
+  readonly batchWindowMs: number;
+  readonly maxQueued: number;
+  readonly exact: ExactBackend;
+  readonly session: GpuSession | undefined;
+  /** Why searches are on the CPU, where they are. */
+  readonly cpuReason: string;
+  readonly emit: EventSink;
+  readonly clock: Clock;
+  readonly slices: WorkSlices;
+}
+
+/** A row store and who reads it. */
+interface Generation {
+  readonly rows: Rows;
+  readonly live: Liveness;
+  readonly lock: ReadersWriterLock;
+  isRetired: boolean;
+}
+
+export class Index implements VectorIndex {
+  /** Present only where the runtime knows the symbol: set in the constructor. */
+  declare readonly [Symbol.asyncDispose]: () => Promise<void>;
+  readonly dimensions: number;
+  readonly metric: FloatMetric;
+  readonly precision: Precision = "f32";
+  readonly #parts: IndexParts;
+  readonly #changes = new SerialQueue();
+  readonly #scheduler: Scheduler<SearchJob>;
+  #generation: Generation;
+  #closing: Promise<void> | undefined;
+  #searches = 0;
+  #queries = 0;
+  #running = 0;
+  #onIdle: (() => void) | undefined;
+
+  constructor(parts: IndexParts) {
+    this.#parts = parts;
+    this.metric = parts.metric;
+    this.dimensions = parts.dimensions;
+    this.#generation = newGeneration(parts.exact);
+    if (typeof Symbol.asyncDispose === "symbol") {
+      Object.defineProperty(this, Symbol.asyncDispose, { value: () => this.close() });
+    }
+    const executor = new Executor(parts);
+    this.#scheduler = new Scheduler({
+      clock: parts.clock,
+      windowMs: parts.batchWindowMs,
+      maxQueued: parts.maxQueued,
+      execute: (pieces) => executor.execute(pieces),
+    });
+  }
+
+  get size(): number {
+    return this.#generation.live.count;
+  }
+
+  get rowCount(): number {
+    return this.#generation.live.rowCount;
+  }
+
+  get backend(): BackendInfo {
+    const { session, exact, cpuReason } = this.#parts;
+    const abandoned = session?.abandonedReason;
+    if (session !== undefined && abandoned === undefined) return session.last.info;
+    const reason = abandoned === undefined ? cpuReason : `the GPU was given up: ${abandoned}`;
+    return { kind: "cpu", software: false, features: [], limits: {}, ...exact.info, reason };
+  }
+
+  add(vectors: VectorInput, options: AddOptions = {}): Promise<AddResult> {
+    return this.#change("add", options.signal, async () => {
+      const { rows, live } = this.#generation;
+      const { skipsInvalid, slices, emit, session } = this.#parts;
+      const result = await ingest(rows, vectors, options, skipsInvalid, slices);
+      rows.commit(result.first + result.count);
+      live.append(result.count);
+      if (result.skipped.length > 0) {
+        emit({ code: "rows-skipped", level: "warning", message: `${result.skipped.length} invalid rows were left out of ${result.count + result.skipped.length}` });
+      }
+      // Upload now rather than in the first search; a failure shows there.
+      session?.proposer?.sync(rows).catch(() => {});
+      return result;
+    });
+  }
+
+  async get(rows: readonly number[]): Promise<Float32Array> {
+    this.#checkOpen("get");
+    const { rows: store, live } = this.#generation;
+    const list = checkedRows(rows, live.rowCount);
+    const values = new Float32Array(list.length * this.dimensions);
+    for (const [i, row] of list.entries()) {
+      const turn = this.#parts.slices.take(store.stride);
+      if (turn !== undefined) await turn;
+      checkLive(live, row);
+      values.set(store.view(row, 1).subarray(0, this.dimensions), i * this.dimensions);
+    }
+    return values;
+  }
+
+  replace(row: number, vector: VectorInput): Promise<void> {
+    return this.#change("replace", undefined, async () => {
+      const { rows, live, lock } = this.#generation;
+      checkedRows([row], live.rowCount);
+      checkLive(live, row);
+      const { values, norm } = readOne(vector, rows);
+      await lock.write(() => {
+        rows.view(row, 1).set(values);
+        rows.finishRow(row, norm);
+        rows.touch(row);
+      });
+    });
+  }
+
+  remove(rows: Iterable<number>): Promise<number> {
+    return this.#change("remove", undefined, async () => {
+      const { live } = this.#generation;
+      return Promise.resolve(live.remove(checkedRows(rows, live.rowCount)));
+    });
+  }
+
+  compact(): Promise<Uint32Array> {
+    return this.#change("compact", undefined, async () => {
+      const old = this.#generation;
+      const next = newGeneration(this.#parts.exact);
+      const mapping = await copyLive(old, next, this.#parts.slices);
+      next.rows.commit(next.live.rowCount);
+      this.#generation = next;
+      old.isRetired = true;
+      this.#releaseIfUnread(old);
+      return mapping;
+    });
+  }
+
+  async search(queries: VectorInput, options: SearchOptions): Promise<SearchResult> {
+    this.#checkOpen("search");
+    const generation = this.#generation;
+    const { rows, live, lock } = generation;
+    const count = readRows(queries, this.dimensions).count;
+    const checked = checkSearch(options, count, live.rowCount);
+    const { signal } = options;
+    if (signal?.aborted === true) throw abortedError(signal);
+    const snapshot = live.snapshot();
+    const calledAt = this.#parts.clock.now();
+    this.#running++;
+    const admission = lock.beginRead();
+    try {
+      if (admission !== undefined) await admission;
+      const { vectors, norms } = await readQueries(queries, rows, this.#parts.slices);
+      const eligibilities =
+        checked.filters.length === 0 ? [snapshot] : await this.#filtered(live, snapshot, checked.filters);
+      const job: SearchJob = {
+        group: rows,
+        queries: count,
+        width: checked.width,
+        vectors,
+        norms,
+        eligibilities,
+        maxDistance: checked.maxDistance,
+        answer: emptyTopK(count, checked.width),
+        tally: newTally(calledAt),
+        signal,
+      };
+      if (count > 0 && checked.width > 0) await this.#scheduler.submit(job);
+      this.#searches++;
+      this.#queries += count;
+      return searchResult(count, job.answer, this.#report(job));
+    } finally {
+      lock.endRead();
+      this.#releaseIfUnread(generation);
+      if (--this.#running === 0) this.#onIdle?.();
+    }
+  }
+
+  stats(): IndexStats {
+    const { live, rows } = this.#generation;
+    const { session, exact, slices } = this.#parts;
+    const { batches, largestBatch, queuedQueries } = this.#scheduler.stats;
+    return {
+      rows: live.count,
+      removedRows: live.rowCount - live.count,
+      searches: this.#searches,
+      queries: this.#queries,
+      batches,
+      largestBatch,
+      queuedQueries,
+      slices: slices.stats,
+      sliceBudget: slices.budget,
+      cpu: { ...exact.stats, storeBytes: rows.bytes },
+      gpu: session?.last.stats ?? null,
+      deviceLosses: session?.losses ?? 0,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#shutDown();
+    return this.#closing;
+  }
+
+  /** Fault injection, for nearfield/testing. */
+  async loseDevice(): Promise<void> {
+    await this.#parts.session?.lose();
+  }
+
+  /** Fault injection, for nearfield/testing. */
+  crashWorker(): Promise<void> {
+    return this.#parts.exact.crashWorker();
+  }
+
+  async #shutDown(): Promise<void> {
+    const refusal = (): Error => closedError("work queued");
+    await Promise.all([this.#scheduler.close(refusal), this.#changes.close(refusal)]);
+    // Searches that were still reading their queries are refused by the scheduler; wait until they know.
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#onIdle = resolve;
+      });
+    }
+    this.#parts.session?.close();
+    this.#parts.exact.close();
+    await nextTurn(this.#parts.clock);
+  }
+
+  #checkOpen(action: string): void {
+    if (this.#closing !== undefined) throw closedError(action);
+  }
+
+  #change<T>(action: string, signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) return Promise.reject(closedError(action));
+    if (signal?.aborted === true) return Promise.reject(abortedError(signal));
+    return this.#changes.run(task, signal);
+  }
+
+  async #filtered(live: Liveness, snapshot: Eligibility, filters: readonly Uint32Array[]): Promise<Eligibility[]> {
+    const distinct = new Map<Uint32Array, Eligibility>();
+    const eligibilities: Eligibility[] = [];
+    for (const filter of filters) {
+      let eligibility = distinct.get(filter);
+      if (eligibility === undefined) {
+        const turn = this.#parts.slices.take(filter.length);
+        if (turn !== undefined) await turn;
+        distinct.set(filter, (eligibility = live.filtered(snapshot, filter)));
+      }
+      eligibilities.push(eligibility);
+    }
+    return eligibilities;
+  }
+
+  #report(job: SearchJob): SearchReport {
+    const { tally } = job;
+    let total = 0;
+    for (let q = 0; q < job.queries; q++) total += eligibilityOf(job, q).count;
+    const isAnswered = tally.answeredByGpu + tally.answeredByCpu > 0;
+    const byGpu = isAnswered ? tally.answeredByGpu >= tally.answeredByCpu : this.#parts.session?.proposer !== undefined;
+    const now = this.#parts.clock.now();
+    const startedAt = Math.min(tally.startedAt, tally.finishedAt);
+    return {
+      backend: byGpu ? "gpu" : "cpu",
+      exact: true,
+      scanned: total,
+      total,
+      degraded: [...tally.degraded],
+      scan: { method: "full", prefixDimensions: this.dimensions, survivors: tally.survivors, rescans: tally.rescans },
+      batch: tally.batch,
+      queuedMs: Math.max(0, startedAt - tally.calledAt),
+      computeMs: Math.max(0, tally.finishedAt - startedAt),
+      totalMs: now - tally.calledAt,
+    };
+  }
+
+  /** Lets go of a compacted-away store once the last search that reads it is done. */
+  #releaseIfUnread(generation: Generation): void {
+    if (!generation.isRetired || generation.lock.readers > 0) return;
+    generation.isRetired = false;
+    this.#parts.exact.release(generation.rows);
+    this.#parts.session?.proposer?.release(generation.rows);
+  }
+}
+
+function newGeneration(exact: ExactBackend): Generation {
+  return { rows: exact.createRows(), live: new Liveness(), lock: new ReadersWriterLock(), isRetired: false };
+}
+
+/** Copies the live rows of one store to another; returns old row → new row. */
+async function copyLive(from: Generation, to: Generation, slices: WorkSlices): Promise<Uint32Array> {
+  const { rowCount } = from.live;
+  const mapping = new Uint32Array(rowCount).fill(NO_ROW);
+  let next = 0;
+  for (let row = 0; row < rowCount; row++) {
+    if (!from.live.has(row)) continue;
+    const turn = slices.take(from.rows.stride);
+    if (turn !== undefined) await turn;
+    to.rows.reserve(next);
+    to.rows.view(next, 1).set(from.rows.view(row, 1));
+    to.rows.finishRow(next, rowNorm(from.rows.view(row, 1), 0, from.rows.stride));
+    mapping[row] = next++;
+  }
+  to.live.append(next);
+  return mapping;
+}
+
+function checkedRows(rows: Iterable<number>, rowCount: number): number[] {
+  if (typeof rows !== "object" || rows === null || !(Symbol.iterator in rows)) {
+    throw new NearfieldError("INVALID_ROW", {
+      got: describe(rows),
+      expected: "an array or other iterable of row numbers",
+      remedy: "give row numbers that add() handed out",
+    });
+  }
+  const list = [...rows];
+  for (const row of list) {
+    if (Number.isInteger(row) && row >= 0 && row < rowCount) continue;
+    throw new NearfieldError("INVALID_ROW", {
+      got: `row ${describe(row)}`,
+      expected: rowCount === 0 ? "no rows: the index is empty" : `an integer from 0 to ${rowCount - 1}`,
+      remedy: "use row numbers that add() handed out; compact() renumbers rows",
+      details: { row },
+    });
+  }
+  return list;
+}
+
+function checkLive(live: Liveness, row: number): void {
+  if (live.has(row)) return;
+  throw new NearfieldError("INVALID_ROW", {
+    got: `row ${row}, which was removed`,
+    expected: "a live row",
+    remedy: "add the vector again to give it a new row number",
+    details: { row },
+  });
+}

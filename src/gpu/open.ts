@@ -1,0 +1,29 @@
+/** The GPU backend as the engine gets it: a device found or adopted, and a scanner on it. */
+import type { ProposerFactory } from "../core/backend.ts";
+import type { WorkSlices } from "../core/slices.ts";
+import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
+import { GpuScanner, type GpuTuning } from "./scanner.ts";
+
+export function gpuFactory(provider: GpuProvider, slices: WorkSlices, tuning?: GpuTuning): ProposerFactory {
+  return async (request) => {
+    const result =
+      request.device === undefined
+        ? await requestDevice(provider, request.acceptSoftware, request.reason)
+        : { open: adoptDevice(request.device, request.reason) };
+    if ("refused" in result) return result;
+    const { open } = result;
+    const proposer = new GpuScanner({
+      open,
+      memoryBudgetBytes: request.memoryBudgetBytes,
+      slices,
+      ...(tuning === undefined ? {} : { tuning }),
+    });
+    return {
+      open: {
+        proposer,
+        lost: open.device.lost.then((info) => info.message || info.reason),
+        lose: () => open.device.destroy(),
+      },
+    };
+  };
+}

@@ -1,0 +1,26 @@
+/** Puts a platform's parts (workers, WebGPU) under the engine. Shared by the two entries; knows neither platform. */
+import { openCpu } from "./cpu/open.ts";
+import type { WorkerSpawner } from "./cpu/spawner.ts";
+import type { Platform } from "./engine/create-index.ts";
+import type { GpuProvider } from "./gpu/device.ts";
+import { gpuFactory } from "./gpu/open.ts";
+
+export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
+  return {
+    defaultThreads: spawner.defaultThreads,
+    openExact: ({ metric, dimensions, threads, workerUrl, wasmUrl }, internals, slices, emit) =>
+      openCpu(spawner, {
+        metric,
+        dimensions,
+        threads,
+        workerUrl,
+        wasmUrl,
+        forcesPlainJs: internals.kernels === "js",
+        sharesMemory: internals.sharesMemory,
+        usesWorkers: internals.usesWorkers,
+        slices,
+        emit,
+      }),
+    gpuFactory: (slices, internals) => gpuFactory(gpu, slices, internals.gpu),
+  };
+}

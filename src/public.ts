@@ -1,0 +1,13 @@
+/** What both entries export beside `createIndex`. */
+export { type ErrorCode, NearfieldError } from "./core/errors.ts";
+export type { EngineEvent, EventCode } from "./core/events.ts";
+export type { BackendInfo, CpuStats, GpuStats } from "./core/backend.ts";
+export type { VectorInput } from "./core/matrix.ts";
+export type { Metric, Precision } from "./core/metric.ts";
+export { RowSet } from "./core/rowset.ts";
+export type { SliceStats } from "./core/slices.ts";
+export type { AddOptions, AddResult, Progress } from "./engine/ingest.ts";
+export type { SearchOptions } from "./engine/job.ts";
+export type { IndexOptions } from "./engine/options.ts";
+export type { Hit, SearchReport, SearchResult } from "./engine/result.ts";
+export type { IndexStats, VectorIndex } from "./engine/vector-index.ts";

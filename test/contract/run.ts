@@ -1,0 +1,144 @@
+/**
+ * Runs one contract case on an index and compares with the oracle, bit for bit. Knows nothing of
+ * vitest, so that the same code runs in the browser page.
+ */
+import { reference, type ReferenceHit } from "../../src/core/reference.ts";
+import type { SearchReport, SearchResult } from "../../src/engine/result.ts";
+import type { IndexStats, VectorIndex } from "../../src/engine/vector-index.ts";
+import type { ContractCase } from "./cases.ts";
+import { makeData } from "./data.ts";
+import { uniform } from "./random.ts";
+
+/** The constructors under test: of the built package, in Node or in a page. */
+export interface Library {
+  createIndex(options: { dimensions: number; metric: string }): Promise<VectorIndex>;
+  readonly RowSet: { of(rows: Iterable<number>, size: number): never };
+}
+
+export interface Expectation {
+  readonly hits: readonly ReferenceHit[][];
+  readonly eligible: number;
+  readonly maxDistance: number | undefined;
+}
+
+export interface CaseOutcome {
+  /** What differs from the oracle; empty when nothing does. */
+  readonly problems: string[];
+  readonly report: SearchReport;
+  readonly stats: IndexStats;
+}
+
+/** Which rows each query of the case may find. */
+function eligibleRows(c: ContractCase): boolean[][] {
+  const draw = uniform(c.seed ^ 0x2545f491);
+  const set = (keep: (row: number) => boolean): boolean[] => Array.from({ length: c.rows }, (_, row) => keep(row));
+  switch (c.filter) {
+    case "none":
+      return [set(() => true)];
+    case "half":
+    case "removed":
+      return [set(() => draw() < 0.5)];
+    case "one-row":
+      return [set((row) => row === c.rows - 1)];
+    case "empty":
+      return [set(() => false)];
+    case "per-query":
+      return Array.from({ length: c.queries }, (_, q) => set(() => draw() < (q % 4) / 4 + 0.05));
+    default:
+      return c.filter satisfies never;
+  }
+}
+
+export function expectation(c: ContractCase): Expectation {
+  const { rows, queries } = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed);
+  const eligible = eligibleRows(c);
+  const answer = (q: number, k: number, maxDistance?: number): ReferenceHit[] =>
+    reference({
+      metric: c.metric,
+      rows,
+      dimensions: c.dimensions,
+      query: queries.subarray(q * c.dimensions, (q + 1) * c.dimensions),
+      k,
+      isEligible: (row) => (eligible.length === 1 ? eligible[0] : eligible[q])?.[row] ?? false,
+      ...(maxDistance === undefined ? {} : { maxDistance }),
+    });
+  const maxDistance = c.hasLimit && c.queries > 0 ? (answer(0, 5).at(-1)?.distance ?? 1) : undefined;
+  const counts = eligible.map((set) => set.filter(Boolean).length);
+  return {
+    hits: Array.from({ length: c.queries }, (_, q) => answer(q, c.k, maxDistance)),
+    eligible: counts.length === 1 ? (counts[0] ?? 0) * c.queries : counts.reduce((a, b) => a + b, 0),
+    maxDistance,
+  };
+}
+
+export async function runCase(library: Library, c: ContractCase, expected: Expectation): Promise<CaseOutcome> {
+  const { rows, queries } = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed);
+  const index = await library.createIndex({ dimensions: c.dimensions, metric: c.metric });
+  try {
+    await index.add(rows);
+    const eligible = eligibleRows(c);
+    const sets = eligible.map((set) => [...set.keys()].filter((row) => set[row]));
+    if (c.filter === "removed") await index.remove([...(eligible[0] ?? []).keys()].filter((row) => eligible[0]?.[row] === false));
+    const filters = sets.map((list) => library.RowSet.of(list, c.rows));
+    const isFiltered = c.filter !== "none" && c.filter !== "removed";
+    const result = await index.search(queries, {
+      k: c.k,
+      ...(isFiltered ? { filter: c.filter === "per-query" ? filters : (filters[0] ?? []) } : {}),
+      ...(expected.maxDistance === undefined ? {} : { maxDistance: expected.maxDistance }),
+    });
+    return { problems: compare(c, result, expected), report: result.report, stats: index.stats() };
+  } finally {
+    await index.close();
+  }
+}
+
+function compare(c: ContractCase, result: SearchResult, { hits, eligible }: Expectation): string[] {
+  const problems: string[] = [];
+  const check = (what: string, got: unknown, wanted: unknown): void => {
+    if (!Object.is(got, wanted) && problems.length < 5) problems.push(`${what}: got ${String(got)}, wanted ${String(wanted)}`);
+  };
+  const width = Math.min(c.k, c.rows);
+  check("k", result.k, width);
+  check("queries", result.queries, c.queries);
+  check("report.exact", result.report.exact, true);
+  check("report.total", result.report.total, eligible);
+  check("report.scanned", result.report.scanned, eligible);
+  check("rows.length", result.rows.length, c.queries * width);
+  hits.forEach((wanted, q) => {
+    check(`counts[${q}]`, result.counts[q], wanted.length);
+    for (let i = 0; i < width; i++) {
+      check(`rows[${q}][${i}]`, result.rows[q * width + i], wanted[i]?.row ?? 0xffffffff);
+      check(`distances[${q}][${i}]`, result.distances[q * width + i], wanted[i]?.distance ?? Infinity);
+    }
+  });
+  return problems;
+}
+
+/** Where a case claims to have run. */
+export type Claim = "gpu" | "wasm" | "js";
+
+/** What contradicts the claim: a case that could not run anywhere (no rows, no queries, nothing eligible) must have run nowhere. */
+export function checkClaim(claim: Claim, { report, stats }: CaseOutcome, inWorkers: boolean): string[] {
+  const problems: string[] = [];
+  const kernels = Object.keys(stats.cpu.kernels);
+  const isIdle = report.total === 0;
+  if (isIdle) {
+    if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage + (stats.gpu?.kernels["scan_f32"] ?? 0) > 0) problems.push("something was scanned for nothing");
+    return problems;
+  }
+  const suffix = claim === "js" ? "/js" : "/wasm";
+  if (kernels.length === 0 || !kernels.every((name) => name.endsWith(suffix))) problems.push(`kernels ran: ${kernels.join(", ") || "none"}`);
+  if (report.degraded.length > 0) problems.push(`degraded: ${report.degraded.join(", ")}`);
+  if (claim === "gpu") {
+    if (report.backend !== "gpu") problems.push(`report.backend is ${report.backend}`);
+    if ((stats.gpu?.submits ?? 0) === 0) problems.push("no submit");
+    if ((stats.gpu?.kernels["scan_f32"] ?? 0) === 0) problems.push("scan_f32 did not run on the GPU");
+    if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage > 0) problems.push("the CPU scanned");
+    return problems;
+  }
+  if (report.backend !== "cpu") problems.push(`report.backend is ${report.backend}`);
+  const scanned = inWorkers ? stats.cpu.rowsScannedInWorkers : stats.cpu.rowsScannedInPage;
+  const elsewhere = inWorkers ? stats.cpu.rowsScannedInPage : stats.cpu.rowsScannedInWorkers;
+  if (scanned === 0 || elsewhere > 0) problems.push(`${scanned} rows scanned where claimed, ${elsewhere} elsewhere`);
+  return problems;
+}

@@ -1,0 +1,26 @@
+import { fileURLToPath } from "node:url";
+import { defineConfig, type UserConfig } from "vite";
+import { assemblyScript, inlineSource, standaloneFiles } from "./vite.plugins.ts";
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+
+/** The library: two platform entries and fault injection, sharing chunks; ESM only; nothing to be found at run time. */
+const config: UserConfig = defineConfig({
+  plugins: [
+    assemblyScript(),
+    inlineSource(),
+    standaloneFiles({ worker: path("src/cpu/worker.ts"), kernels: path("src/cpu/assembly/index.ts") }),
+  ],
+  build: {
+    target: "es2022",
+    minify: false,
+    sourcemap: true,
+    lib: {
+      entry: { index: path("src/index.ts"), node: path("src/node.ts"), testing: path("src/testing.ts") },
+      formats: ["es"],
+    },
+    rolldownOptions: { external: [/^node:/, "webgpu"] },
+  },
+});
+
+export default config;
