@@ -27,7 +27,16 @@ export function assemblyScript(): Plugin {
 const base64 = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString("base64"));
 
 async function compileKernels(entry: string): Promise<{ owned: Uint8Array; shared: Uint8Array }> {
-  const options = ["--importMemory", "--initialMemory", "1", "--noExportMemory", "--runtime", "stub", "--use", "abort="];
+  const options = [
+    "--importMemory",
+    "--initialMemory",
+    "1",
+    "--noExportMemory",
+    "--runtime",
+    "stub",
+    "--use",
+    "abort=",
+  ];
   const optimise = ["--enable", "simd", "-O3", "--noAssert"];
   const threads = ["--sharedMemory", "--maximumMemory", "65536", "--enable", "threads"];
   const owned = await compile(entry, [...options, ...optimise]);
@@ -40,14 +49,20 @@ async function compile(entry: string, options: string[]): Promise<Uint8Array> {
   const base = dirname(entry);
   const name = entry.slice(base.length + 1);
   let output: Uint8Array | undefined;
-  const { error, stderr } = await asc.main([name, "--outFile", "out.wasm", "--baseDir", base, ...options], {
+  let log = "";
+  const { error } = await asc.main([name, "--outFile", "out.wasm", "--baseDir", base, ...options], {
+    stderr: {
+      write: (chunk: Uint8Array | string) => {
+        log += typeof chunk === "string" ? chunk : new TextDecoder().decode(chunk);
+      },
+    },
     readFile: (file: string, folder: string) => readOrNull(join(folder, file)),
     writeFile: (_file: string, data: string | Uint8Array) => {
       if (typeof data !== "string") output = data;
     },
     listFiles: (folder: string, parent: string) => readdirSync(join(parent, folder)),
   });
-  if (error !== null || output === undefined) throw new Error(`AssemblyScript: ${String(error)}\n${stderr.toString()}`);
+  if (error !== null || output === undefined) throw new Error(`AssemblyScript: ${String(error)}\n${log}`);
   return output;
 }
 

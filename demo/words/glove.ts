@@ -52,7 +52,8 @@ async function convert(source: string, home: string, onProgress: OnProgress): Pr
       // Each entry says its own place; the file is in order of frequency already, but need not be.
       const row = Float32Array.from(part.values.slice(0, DIMENSIONS));
       const place = part.values[DIMENSIONS + 1];
-      if (place === undefined || words[place] !== part.word) throw new Error(`unexpected entry "${part.word}" in ${source}`);
+      if (place === undefined || words[place] !== part.word)
+        throw new Error(`unexpected entry "${part.word}" in ${source}`);
       await file.write(Buffer.from(row.buffer), 0, row.byteLength, place * row.byteLength);
       if (++seen % 4096 === 0) onProgress(seen, words.length);
     }
@@ -111,9 +112,12 @@ async function* parse(source: string): AsyncGenerator<Part> {
 
 function parseEntry(text: string): Part | undefined {
   // The values hold no bracket, so the last "[" opens them; before it stands `"word":`.
-  const open = text.lastIndexOf('":[');
-  if (open < 0 || !/^[-+\d.eE,]*\]$/.test(text.slice(open + 3))) return undefined;
-  return { word: JSON.parse(text.slice(0, open + 1)) as string, values: JSON.parse(text.slice(open + 2)) as number[] };
+  const bracket = text.lastIndexOf('":[');
+  if (bracket < 0 || !/^[-+\d.eE,]*\]$/.test(text.slice(bracket + 3))) return undefined;
+  return {
+    word: JSON.parse(text.slice(0, bracket + 1)) as string,
+    values: JSON.parse(text.slice(bracket + 2)) as number[],
+  };
 }
 
 async function* readVectors(path: string): AsyncGenerator<Float32Array> {

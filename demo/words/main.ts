@@ -23,7 +23,11 @@ Finds the nearest neighbours of words among the 341,479 GloVe vectors of wink-em
 
 async function main(): Promise<number> {
   const { values } = parseArgs({
-    options: { words: { type: "string" }, backend: { type: "string", default: "auto" }, help: { type: "boolean", short: "h" } },
+    options: {
+      words: { type: "string" },
+      backend: { type: "string", default: "auto" },
+      help: { type: "boolean", short: "h" },
+    },
   });
   if (values.help === true) {
     console.log(USAGE);
@@ -39,14 +43,21 @@ async function main(): Promise<number> {
   const index = await createIndex({ dimensions: DIMENSIONS, metric: "cosine", backend: backendOf(values.backend) });
   try {
     await fill(index, glove);
-    console.log(`\n${index.size.toLocaleString("en")} words × ${index.dimensions} dimensions, ready in ${seconds(performance.now() - started)}\n`);
+    console.log(
+      `\n${index.size.toLocaleString("en")} words × ${index.dimensions} dimensions, ready in ${seconds(performance.now() - started)}\n`,
+    );
     const row = (word: string): number => rowOf.get(word) ?? -1;
     const batch = [...new Set([...known, ...frequent(glove.words)])].slice(0, BATCH).map(row);
     const scoring = await score(index, batch);
-    known.forEach((word, q) => console.log(`  ${word.padEnd(12)} → ${list(scoring.hits[q] ?? [], glove, [row(word)])}`));
+    known.forEach((word, q) =>
+      console.log(`  ${word.padEnd(12)} → ${list(scoring.hits[q] ?? [], glove, [row(word)])}`),
+    );
     console.log("");
     for (const analogy of ANALOGIES) {
-      console.log(`  ${analogy[0]} − ${analogy[1]} + ${analogy[2]}`.padEnd(26) + ` → ${await solve(index, glove, analogy.map(row))}`);
+      console.log(
+        `  ${analogy[0]} − ${analogy[1]} + ${analogy[2]}`.padEnd(26) +
+          ` → ${await solve(index, glove, analogy.map(row))}`,
+      );
     }
     const latency = await medianLatency(index, batch);
     const { backend } = index;
@@ -62,7 +73,8 @@ async function main(): Promise<number> {
   } finally {
     await index.close();
   }
-  for (const word of unknown) console.error(`"${word}" is not among the words. Did you mean: ${spellings(word, glove.words).join(", ")}?`);
+  for (const word of unknown)
+    console.error(`"${word}" is not among the words. Did you mean: ${spellings(word, glove.words).join(", ")}?`);
   return unknown.length > 0 ? 1 : 0;
 }
 
@@ -94,19 +106,29 @@ function* frequent(words: readonly string[]): Generator<string> {
   for (const word of words) if (/^[a-z]{4,}$/.test(word)) yield word;
 }
 
-async function score(index: VectorIndex, rows: readonly number[]): Promise<{ hits: Hit[][]; perSecond: number; exact: boolean }> {
+async function score(
+  index: VectorIndex,
+  rows: readonly number[],
+): Promise<{ hits: Hit[][]; perSecond: number; exact: boolean }> {
   const queries = await index.get(rows);
   await index.search(queries.subarray(0, DIMENSIONS), { k: 1 }); // starts workers, compiles kernels
   const started = performance.now();
   const result = await index.search(queries, { k: NEIGHBOURS + 1 });
   const elapsed = performance.now() - started;
-  return { hits: rows.map((_, q) => result.hits(q)), perSecond: (rows.length / elapsed) * 1000, exact: result.report.exact };
+  return {
+    hits: rows.map((_, q) => result.hits(q)),
+    perSecond: (rows.length / elapsed) * 1000,
+    exact: result.report.exact,
+  };
 }
 
 /** a − b + c over unit vectors, the three words themselves left out by a filter. */
 async function solve(index: VectorIndex, glove: Glove, rows: readonly number[]): Promise<string> {
   const [plus, minus, and] = await Promise.all(rows.map(async (row) => unit(await index.get([row]))));
-  const target = Float32Array.from({ length: DIMENSIONS }, (_, i) => (plus?.[i] ?? 0) - (minus?.[i] ?? 0) + (and?.[i] ?? 0));
+  const target = Float32Array.from(
+    { length: DIMENSIONS },
+    (_, i) => (plus?.[i] ?? 0) - (minus?.[i] ?? 0) + (and?.[i] ?? 0),
+  );
   const result = await index.search(target, { k: NEIGHBOURS, filter: RowSet.of(rows, index.rowCount).not() });
   return list(result.hits(), glove, []);
 }
@@ -142,15 +164,23 @@ function spellings(word: string, words: readonly string[]): string[] {
 }
 
 /** Runs work with a progress bar on a terminal; the bar appears with the first progress, so quick work shows none. */
-async function withBar<T>(title: string, unitName: string, work: (onProgress: (done: number, total: number) => void) => Promise<T>): Promise<T> {
+async function withBar<T>(
+  title: string,
+  unitName: string,
+  work: (onProgress: (done: number, total: number) => void) => Promise<T>,
+): Promise<T> {
   const bar = new cliProgress.SingleBar(
-    { format: `${title} {bar} {percentage}% {value}/{total} ${unitName}, {eta}s left`, stream: process.stderr, clearOnComplete: true },
+    {
+      format: `${title} {bar} {percentage}% {value}/{total} ${unitName}, {eta}s left`,
+      stream: process.stderr,
+      clearOnComplete: true,
+    },
     cliProgress.Presets.shades_classic,
   );
   try {
     return await work((done, total) => {
       if (!bar.isActive) {
-        if (process.stderr.isTTY !== true) return;
+        if (!process.stderr.isTTY) return;
         bar.start(total, 0);
       }
       bar.update(done);
@@ -168,6 +198,12 @@ try {
   process.exitCode = await main();
 } catch (error) {
   const isUsage = error instanceof UsageError || (error instanceof TypeError && "code" in error);
-  console.error(error instanceof NearfieldError ? `${error.code}: ${error.message}` : isUsage ? `${(error as Error).message}\n\n${USAGE}` : error);
+  console.error(
+    error instanceof NearfieldError
+      ? `${error.code}: ${error.message}`
+      : isUsage
+        ? `${error.message}\n\n${USAGE}`
+        : error,
+  );
   process.exitCode = isUsage ? 2 : 1;
 }

@@ -55,7 +55,11 @@ export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: n
     case "cosine":
       return { relative: 0, perNorm: 0, absolute: gamma + 2 ** -19 };
     case "dot":
-      return { relative: 0, perNorm: (gamma + 2 ** -19) * queryNorm, absolute: underflow * Math.max(1, queryNorm) + subnormal };
+      return {
+        relative: 0,
+        perNorm: (gamma + 2 ** -19) * queryNorm,
+        absolute: underflow * Math.max(1, queryNorm) + subnormal,
+      };
     case "euclidean":
     case "manhattan": {
       // (D + s)² − D² for subnormal D ≤ 2⁻¹²⁶·scale and a rounding s.

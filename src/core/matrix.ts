@@ -137,7 +137,9 @@ export function invalidVector(position: number, what: "row" | "query", reason: s
     got: `${reason} in ${what} ${position}`,
     expected: "finite float32 numbers, not all zero under cosine",
     remedy:
-      what === "row" ? 'clean the data, or create the index with invalid: "skip" to leave such rows out' : "clean the query",
+      what === "row"
+        ? 'clean the data, or create the index with invalid: "skip" to leave such rows out'
+        : "clean the query",
     details: { position },
   });
 }

@@ -67,7 +67,9 @@ export class CpuBackend implements ExactBackend {
   constructor(options: CpuOptions) {
     this.#options = options;
     const simd = options.kernels === null ? "none" : kernelLevel(options.kernels);
-    const where = options.usesWorkers ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}` : "this thread";
+    const where = options.usesWorkers
+      ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}`
+      : "this thread";
     this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
     this.shape = storeShape(options.metric, options.dimensions, options.threads);
     if (options.usesWorkers) {
@@ -89,7 +91,13 @@ export class CpuBackend implements ExactBackend {
   /** The exact answer of every query, by scanning all rows. */
   search(store: RowStore, batch: Batch): Promise<ExactAnswer> {
     const blocks = blocksOf(store, batch);
-    const parts = this.#plan(store, "scan", batch.count, blocks, blocks.length * store.blockRows * store.stride * batch.count);
+    const parts = this.#plan(
+      store,
+      "scan",
+      batch.count,
+      blocks,
+      blocks.length * store.blockRows * store.stride * batch.count,
+    );
     return this.#answer(store, batch, parts, (part) => ({ kind: "scan", task: scanTask(store, batch, part) }));
   }
 
@@ -290,7 +298,13 @@ function blocksOf(store: RowStore, batch: Batch): number[] {
 }
 
 /** Cuts by owner: slot b mod slots owns block b, and what a retired slot owned is spread over the others. */
-function byOwner(usable: readonly number[], slots: number, first: number, count: number, blocks: readonly number[]): Part[] {
+function byOwner(
+  usable: readonly number[],
+  slots: number,
+  first: number,
+  count: number,
+  blocks: readonly number[],
+): Part[] {
   const owned = new Map<number, number[]>();
   for (const block of blocks) {
     const natural = block % slots;

@@ -61,12 +61,7 @@ export function kernelLevel(bytes: KernelBytes): KernelLevel {
 }
 
 /** The fastest kernels that can work on `memory`. */
-export function bindKernels(
-  modules: KernelModules,
-  memory: ChunkMemory,
-  metric: FloatMetric,
-  stride: number,
-): Kernels {
+export function bindKernels(modules: KernelModules, memory: ChunkMemory, metric: FloatMetric, stride: number): Kernels {
   const module = memory.isShared ? modules.shared : modules.owned;
   if (module !== undefined && memory.wasm !== undefined) return wasmKernels(module, memory.wasm, metric, stride);
   return jsKernels(memory, metric, stride);

@@ -19,7 +19,10 @@ export interface ChunkMemory {
 /** Memory that several threads can see; `maxBytes` reserves address space, not memory. */
 export function sharedMemory(bytes: number, maxBytes: number): ChunkMemory {
   const pages = Math.ceil(bytes / PAGE);
-  return wasmMemory(new WebAssembly.Memory({ initial: pages, maximum: Math.ceil(maxBytes / PAGE), shared: true }), true);
+  return wasmMemory(
+    new WebAssembly.Memory({ initial: pages, maximum: Math.ceil(maxBytes / PAGE), shared: true }),
+    true,
+  );
 }
 
 /** Shared memory that another thread created. */

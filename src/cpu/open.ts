@@ -25,7 +25,11 @@ export interface CpuRequest {
 export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Promise<CpuBackend> {
   const kernels = request.forcesPlainJs ? null : await loadKernels(spawner, request.wasmUrl);
   if (kernels !== null && kernelLevel(kernels) === "none") {
-    request.emit({ code: "cpu-step-down", level: "warning", message: "this runtime has no WASM SIMD: the CPU kernels are plain JS, which is slower" });
+    request.emit({
+      code: "cpu-step-down",
+      level: "warning",
+      message: "this runtime has no WASM SIMD: the CPU kernels are plain JS, which is slower",
+    });
   }
   const usesWorkers = request.usesWorkers ?? true;
   return new CpuBackend({

@@ -135,7 +135,8 @@ export class WorkerPool {
 
   /** Makes a worker die, for fault injection; starts one where none runs. */
   async crashOne(): Promise<void> {
-    const slot = this.#slots.find((s) => !s.isRetired && s.worker !== undefined) ?? this.#slots.find((s) => !s.isRetired);
+    const slot =
+      this.#slots.find((s) => !s.isRetired && s.worker !== undefined) ?? this.#slots.find((s) => !s.isRetired);
     if (slot === undefined) return;
     const worker = await this.#worker(slot);
     worker.handle.setBusy(true);
@@ -222,7 +223,8 @@ export class WorkerPool {
     this.#options.emit({
       code: "cpu-step-down",
       level: "warning",
-      message: "workers could not compile WASM here (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): they run plain JS, which is slower",
+      message:
+        "workers could not compile WASM here (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): they run plain JS, which is slower",
     });
   }
 

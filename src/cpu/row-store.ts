@@ -70,7 +70,10 @@ export class RowStore implements Rows {
     try {
       const memory = this.#chunks[chunk];
       if (memory !== undefined) memory.ensure(bytes);
-      else this.#chunks[chunk] = this.#isShared ? sharedMemory(bytes, chunkBytes(shape, shape.blocksPerChunk)) : ownMemory(bytes);
+      else
+        this.#chunks[chunk] = this.#isShared
+          ? sharedMemory(bytes, chunkBytes(shape, shape.blocksPerChunk))
+          : ownMemory(bytes);
     } catch (cause) {
       throw new NearfieldError("OUT_OF_MEMORY", {
         got: `no memory for row ${row} (${this.bytes + shape.blockBytes} bytes of rows)`,

@@ -12,7 +12,14 @@
  * One task at a time: tasks of one Scanner share its scratch area.
  */
 import type { Eligibility } from "../core/backend.ts";
-import { admissibleEstimate, COMFORT_MAX, isComfortable, scanMargin, type ScanMargin, unitExponent } from "../core/margin.ts";
+import {
+  admissibleEstimate,
+  COMFORT_MAX,
+  isComfortable,
+  scanMargin,
+  type ScanMargin,
+  unitExponent,
+} from "../core/margin.ts";
 import { hasBit } from "../core/rowset.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
@@ -164,7 +171,14 @@ export class Scanner {
   }
 
   /** Copies rows of a block into memory of this thread's own. `rows`: [n × stride], `terms`: [n]. */
-  putRows(store: number, shape: StoreShape, block: number, first: number, rows: Float32Array, terms: Float32Array): void {
+  putRows(
+    store: number,
+    shape: StoreShape,
+    block: number,
+    first: number,
+    rows: Float32Array,
+    terms: Float32Array,
+  ): void {
     const view = this.#view(store, shape);
     if (view.placement(block) === undefined) this.#placeNext(view, block);
     const { chunk, index } = view.locate(block);
@@ -328,7 +342,13 @@ export class Scanner {
   }
 
   /** Copies the span's eligibility words of every query into scratch; false when no query may find any of its rows. */
-  #loadEligible(shape: StoreShape, chunk: Chunk, queries: readonly TileQuery[], firstRow: number, rowCount: number): boolean {
+  #loadEligible(
+    shape: StoreShape,
+    chunk: Chunk,
+    queries: readonly TileQuery[],
+    firstRow: number,
+    rowCount: number,
+  ): boolean {
     const { spanWords, eligible } = shape.scratch;
     const at = scratchAt(shape, this.#slot) + eligible;
     const words = new Uint32Array(chunk.memory.buffer, at, queries.length * spanWords);

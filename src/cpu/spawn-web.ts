@@ -4,7 +4,7 @@ import type { WorkerSpawner } from "./spawner.ts";
 
 export const webSpawner: WorkerSpawner = {
   defaultThreads: globalThis.navigator?.hardwareConcurrency ?? 1,
-  canShareMemory: globalThis.crossOriginIsolated === true && typeof SharedArrayBuffer === "function",
+  canShareMemory: globalThis.crossOriginIsolated && typeof SharedArrayBuffer === "function",
   spawn(url) {
     const worker = url === undefined ? spawnInlined() : new Worker(url, { name: "nearfield" });
     return {
@@ -36,5 +36,7 @@ function spawnInlined(): Worker {
 }
 
 function failureOf(event: Event): string {
-  return event instanceof ErrorEvent && event.message !== "" ? event.message : "the worker could not be started or failed";
+  return event instanceof ErrorEvent && event.message !== ""
+    ? event.message
+    : "the worker could not be started or failed";
 }

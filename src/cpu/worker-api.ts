@@ -7,7 +7,14 @@ export interface WorkerApi {
   /** Compiles the kernels (null: plain JS) and says what they came to. First call. */
   start(slot: number, kernels: KernelBytes | null): Promise<KernelLevel>;
   attachChunk(store: number, shape: StoreShape, index: number, memory: WebAssembly.Memory): void;
-  putRows(store: number, shape: StoreShape, block: number, first: number, rows: Float32Array, terms: Float32Array): void;
+  putRows(
+    store: number,
+    shape: StoreShape,
+    block: number,
+    first: number,
+    rows: Float32Array,
+    terms: Float32Array,
+  ): void;
   release(store: number): void;
   scan(task: ScanTask): Promise<TaskResult>;
   settle(task: SettleTask): Promise<TaskResult>;

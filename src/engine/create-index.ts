@@ -112,7 +112,15 @@ async function chooseBackend(options: ResolvedOptions, factory: ProposerFactory)
 
 function announce(index: Index, emit: EventSink): void {
   const { kind, name, reason, software } = index.backend;
-  emit({ code: "backend-selected", level: "info", message: `searches run on the ${kind === "gpu" ? "GPU" : "CPU"} (${name}): ${reason}` });
+  emit({
+    code: "backend-selected",
+    level: "info",
+    message: `searches run on the ${kind === "gpu" ? "GPU" : "CPU"} (${name}): ${reason}`,
+  });
   if (!software) return;
-  emit({ code: "backend-software", level: "warning", message: `${name} is a software rasteriser: results are exact, but slower than backend "cpu"` });
+  emit({
+    code: "backend-software",
+    level: "warning",
+    message: `${name} is a software rasteriser: results are exact, but slower than backend "cpu"`,
+  });
 }

@@ -3,7 +3,15 @@
  * when something fails on the way, partly on each. Whatever happens, every query is answered
  * exactly or the batch rejects; what was amiss goes into each job's tally.
  */
-import { type Batch, DeviceLostError, type ExactAnswer, type ExactBackend, type Proposal, type Proposer, type Rows } from "../core/backend.ts";
+import {
+  type Batch,
+  DeviceLostError,
+  type ExactAnswer,
+  type ExactBackend,
+  type Proposal,
+  type Proposer,
+  type Rows,
+} from "../core/backend.ts";
 import type { Clock } from "../core/clock.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
@@ -84,7 +92,12 @@ export class Executor {
   }
 
   /** The GPU's proposal, or undefined, with the reason told, when the CPU has to do it. */
-  async #propose(proposer: Proposer, rows: Rows, batch: Batch, degrade: (reason: string) => void): Promise<Proposal | undefined> {
+  async #propose(
+    proposer: Proposer,
+    rows: Rows,
+    batch: Batch,
+    degrade: (reason: string) => void,
+  ): Promise<Proposal | undefined> {
     try {
       const proposal = await proposer.propose(rows, batch);
       this.#gpuFailures = 0;
@@ -102,7 +115,8 @@ export class Executor {
         message: `a GPU batch failed and finished on the CPU: ${String(cause)}`,
         cause,
       });
-      if (++this.#gpuFailures >= LIMITS.gpuFailures) this.#options.session?.abandon(`${this.#gpuFailures} batches failed in a row`);
+      if (++this.#gpuFailures >= LIMITS.gpuFailures)
+        this.#options.session?.abandon(`${this.#gpuFailures} batches failed in a row`);
       return undefined;
     }
   }

@@ -67,7 +67,11 @@ export class GpuSession {
     if (this.#state.kind !== "open") return;
     this.#state.open.proposer.close();
     this.#state = { kind: "abandoned", reason };
-    this.#options.emit({ code: "device-abandoned", level: "error", message: `the GPU is not used any more: ${reason}` });
+    this.#options.emit({
+      code: "device-abandoned",
+      level: "error",
+      message: `the GPU is not used any more: ${reason}`,
+    });
   }
 
   close(): void {
@@ -123,6 +127,10 @@ export class GpuSession {
     }
     this.#last = result.open.proposer;
     this.#state = this.#watch(result.open);
-    emit({ code: "device-recovered", level: "info", message: `searches are on the GPU again (${this.#last.info.name})` });
+    emit({
+      code: "device-recovered",
+      level: "info",
+      message: `searches are on the GPU again (${this.#last.info.name})`,
+    });
   }
 }

@@ -136,4 +136,3 @@ export function eligibilityOf(job: SearchJob, query: number): Eligibility {
   if (eligibility === undefined) throw new Error(`query ${query} has no eligibility`);
   return eligibility;
 }
-

@@ -2,7 +2,15 @@
 import { describe, NearfieldError } from "../core/errors.ts";
 import type { EngineEvent } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
-import { FLOAT_METRICS, type FloatMetric, type Metric, metricFits, METRICS, type Precision, PRECISIONS } from "../core/metric.ts";
+import {
+  FLOAT_METRICS,
+  type FloatMetric,
+  type Metric,
+  metricFits,
+  METRICS,
+  type Precision,
+  PRECISIONS,
+} from "../core/metric.ts";
 
 /** Options of {@link createIndex}. Only `dimensions` is required. */
 export interface IndexOptions {
@@ -116,7 +124,12 @@ function integer(name: string, value: unknown, fallback: number, least: number, 
 function milliseconds(value: unknown): number {
   if (value === undefined) return LIMITS.batchWindowMs;
   if (typeof value === "number" && value >= 0 && value <= LIMITS.maxBatchWindowMs) return value;
-  throw invalidOption("batchWindowMs", value, `a number from 0 to ${LIMITS.maxBatchWindowMs}`, "leave it out for the default");
+  throw invalidOption(
+    "batchWindowMs",
+    value,
+    `a number from 0 to ${LIMITS.maxBatchWindowMs}`,
+    "leave it out for the default",
+  );
 }
 
 function url(name: string, value: unknown): string | URL | undefined {

@@ -89,7 +89,7 @@ export class Scheduler<J extends Job> {
           job.signal?.removeEventListener("abort", onAbort);
           this.#withdraw(entry);
           if (error === undefined) resolve();
-          else reject(error as Error);
+          else reject(error);
         },
       };
       job.signal?.addEventListener("abort", onAbort, { once: true });
@@ -142,7 +142,12 @@ export class Scheduler<J extends Job> {
       const taken = LIMITS.batchQueries - room;
       const slots = Math.floor(LIMITS.batchResults / width) - taken;
       const share = this.#queue.length > 1 ? LIMITS.fairQueries : LIMITS.batchQueries;
-      const count = Math.min(entry.job.queries - entry.next, room, share, batch.length === 0 ? Math.max(1, slots) : slots);
+      const count = Math.min(
+        entry.job.queries - entry.next,
+        room,
+        share,
+        batch.length === 0 ? Math.max(1, slots) : slots,
+      );
       if (count <= 0) break;
       batch.push({ entry, piece: { job: entry.job, first: entry.next, count } });
       entry.next += count;

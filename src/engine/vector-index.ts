@@ -164,7 +164,11 @@ export class Index implements VectorIndex {
       rows.commit(result.first + result.count);
       live.append(result.count);
       if (result.skipped.length > 0) {
-        emit({ code: "rows-skipped", level: "warning", message: `${result.skipped.length} invalid rows were left out of ${result.count + result.skipped.length}` });
+        emit({
+          code: "rows-skipped",
+          level: "warning",
+          message: `${result.skipped.length} invalid rows were left out of ${result.count + result.skipped.length}`,
+        });
       }
       // Upload now rather than in the first search; a failure shows there.
       session?.proposer?.sync(rows).catch(() => {});

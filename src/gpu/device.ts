@@ -43,7 +43,11 @@ export function adoptDevice(device: GPUDevice, reason: string): OpenDevice {
 }
 
 /** Requests a device. `acceptSoftware`: take a software rasteriser too. */
-export async function requestDevice(provider: GpuProvider, acceptSoftware: boolean, reason: string): Promise<DeviceResult> {
+export async function requestDevice(
+  provider: GpuProvider,
+  acceptSoftware: boolean,
+  reason: string,
+): Promise<DeviceResult> {
   const lease = await provider.acquire();
   if ("missing" in lease) return { refused: lease.missing, cause: lease.cause };
   try {
@@ -54,7 +58,9 @@ export async function requestDevice(provider: GpuProvider, acceptSoftware: boole
     }
     if (isSoftware(adapter.info) && !acceptSoftware) {
       lease.release();
-      return { refused: `the only WebGPU adapter is a software rasteriser (${adapterName(adapter.info)}), slower than the CPU kernels` };
+      return {
+        refused: `the only WebGPU adapter is a software rasteriser (${adapterName(adapter.info)}), slower than the CPU kernels`,
+      };
     }
     const device = await deviceWithLimits(lease.gpu, adapter);
     return { open: ownDevice(device, adapter.info, lease, reason) };

@@ -135,7 +135,14 @@ export interface ScanQuery {
   /** Multiplies the query's elements. */
   readonly factor: number;
   /** Eight 32-bit words of `QueryParams` (shaders/scan_f32.wgsl) but the last two, which are integers. */
-  readonly params: readonly [relative: number, perNorm: number, absolute: number, floor: number, ceiling: number, limit: number];
+  readonly params: readonly [
+    relative: number,
+    perNorm: number,
+    absolute: number,
+    floor: number,
+    ceiling: number,
+    limit: number,
+  ];
 }
 
 /**

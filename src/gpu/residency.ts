@@ -12,7 +12,16 @@ import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import { type DeviceMemory, GrowingBuffer } from "./memory.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { grid, indexExponent, type PlanLimits, planShards, rowExponent, type ShardPlan, shardRanges, type ShardRange } from "./plan.ts";
+import {
+  grid,
+  indexExponent,
+  type PlanLimits,
+  planShards,
+  rowExponent,
+  type ShardPlan,
+  shardRanges,
+  type ShardRange,
+} from "./plan.ts";
 
 /** Rows `first … first + count − 1` as a scan sees them. */
 export interface Shard extends ShardRange {
@@ -180,7 +189,13 @@ export class Residency {
   }
 
   /** Uploads and repacks up to `count` rows from `first`, as many as fit the staging buffer and lie in one block; returns how many. */
-  async #uploadPiece(first: number, count: number, shardFirst: number, rows: GPUBuffer, terms: GPUBuffer): Promise<number> {
+  async #uploadPiece(
+    first: number,
+    count: number,
+    shardFirst: number,
+    rows: GPUBuffer,
+    terms: GPUBuffer,
+  ): Promise<number> {
     const { stride, blockRows } = this.#source;
     const { pipelines, commands, limits, slices, memory } = this.#deps;
     const piece = Math.min(count, this.#stagingRows, blockRows - (first % blockRows));
@@ -221,7 +236,8 @@ export class Residency {
     rows.set(source.view(first, count));
     terms.set(source.terms(first, count));
     const block = source.blocks[Math.floor(first / source.blockRows)];
-    const isOrdinary = block !== undefined && isComfortable(block.maxNorm) && (metric !== "cosine" || isComfortable(block.minNorm));
+    const isOrdinary =
+      block !== undefined && isComfortable(block.maxNorm) && (metric !== "cosine" || isComfortable(block.minNorm));
     if (isOrdinary && this.#exponent === 0) return { rows, terms };
     for (let r = 0; r < count; r++) {
       const norm = rowNorm(rows, r * stride, stride);

@@ -27,7 +27,15 @@ import { GpuOutOfMemory } from "./error-scopes.ts";
 import { MAP_READ, USAGE } from "./flags.ts";
 import { DeviceMemory, GrowingBuffer } from "./memory.ts";
 import { type Kernel, type Pipelines, pipelinesOf } from "./pipelines.ts";
-import { countGroups, grid, type PlanLimits, readBackCapacity, registerQueries, scanQuery, tileQueries } from "./plan.ts";
+import {
+  countGroups,
+  grid,
+  type PlanLimits,
+  readBackCapacity,
+  registerQueries,
+  scanQuery,
+  tileQueries,
+} from "./plan.ts";
 import { Residency, type Shard } from "./residency.ts";
 
 const WORKGROUP = 64;
@@ -79,7 +87,10 @@ export class GpuScanner implements Proposer {
   readonly #commands: Commands;
   readonly #counters: CommandCounters = { submits: 0, dispatches: 0, kernels: {} };
   readonly #residencies = new Map<RowSource, Residency>();
-  readonly #buffers: Record<"queries" | "queryParams" | "eligible" | "selections" | "histograms" | "counts" | "survivors", GrowingBuffer>;
+  readonly #buffers: Record<
+    "queries" | "queryParams" | "eligible" | "selections" | "histograms" | "counts" | "survivors",
+    GrowingBuffer
+  >;
   #turn: Promise<unknown> = Promise.resolve();
   #uploadedBytes = 0;
   #readBackBytes = 0;
@@ -202,7 +213,10 @@ export class GpuScanner implements Proposer {
   /** Whether the failure just seen was the device's loss, which may be announced a little after its effects. */
   async #wasLost(): Promise<boolean> {
     if (this.#isLost) return true;
-    await Promise.race([this.#memory.device.lost, new Promise<void>((resolve) => systemClock.after(LOSS_GRACE_MS, resolve))]);
+    await Promise.race([
+      this.#memory.device.lost,
+      new Promise<void>((resolve) => systemClock.after(LOSS_GRACE_MS, resolve)),
+    ]);
     return this.#isLost;
   }
 
@@ -211,14 +225,26 @@ export class GpuScanner implements Proposer {
     const taken: number[] = [];
     const params = new Map<number, NonNullable<ReturnType<typeof scanQuery>>>();
     for (let q = 0; q < batch.count; q++) {
-      const query = scanQuery(source.metric, source.dimensions, batch.norms[q] ?? 0, residency.exponent, batch.maxDistances[q] ?? Infinity);
+      const query = scanQuery(
+        source.metric,
+        source.dimensions,
+        batch.norms[q] ?? 0,
+        residency.exponent,
+        batch.maxDistances[q] ?? Infinity,
+      );
       if (query === undefined) continue;
       params.set(q, query);
       taken.push(q);
     }
     const shards = residency.shards(rowCount);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
-    const tileSize = tileQueries(taken.length, shards, readBackCapacity(batch.k, marginRows), eligibleWords(batch), this.#limits);
+    const tileSize = tileQueries(
+      taken.length,
+      shards,
+      readBackCapacity(batch.k, marginRows),
+      eligibleWords(batch),
+      this.#limits,
+    );
     const rescans = new Uint8Array(batch.count);
     for (let at = 0; at < taken.length; at += tileSize) {
       const queries = taken.slice(at, at + tileSize);
@@ -326,7 +352,12 @@ export class GpuScanner implements Proposer {
         });
       }
       const { x } = grid(count, workgroup, maxWorkgroupsPerDimension);
-      this.#commands.dispatch({ kernel: choosing, params: [count], buffers: [buffers.selections, histograms], grid: { x, y: 1 } });
+      this.#commands.dispatch({
+        kernel: choosing,
+        params: [count],
+        buffers: [buffers.selections, histograms],
+        grid: { x, y: 1 },
+      });
     }
     for (const shard of shards) this.#encodeCollect(collecting, shard, buffers, 0, count, capacity);
   }
@@ -352,20 +383,40 @@ export class GpuScanner implements Proposer {
     }
   }
 
-  #encodeCollect(kernel: Kernel, shard: Shard, buffers: TileBuffers, firstQuery: number, count: number, capacity: number): void {
+  #encodeCollect(
+    kernel: Kernel,
+    shard: Shard,
+    buffers: TileBuffers,
+    firstQuery: number,
+    count: number,
+    capacity: number,
+  ): void {
     const { maxWorkgroupsPerDimension, workgroup } = this.#limits;
     const shape = grid(shard.count, workgroup, maxWorkgroupsPerDimension);
     this.#commands.dispatch({
       kernel,
       params: [shard.count, shard.count, shape.width, shard.first, capacity, firstQuery],
-      buffers: [shard.keys.atLeast(0), shard.terms, buffers.selections, buffers.queryParams, buffers.counts, buffers.survivors],
+      buffers: [
+        shard.keys.atLeast(0),
+        shard.terms,
+        buffers.selections,
+        buffers.queryParams,
+        buffers.counts,
+        buffers.survivors,
+      ],
       grid: shape,
       z: count,
     });
   }
 
   /** Collects one query of the tile again, with room for all `count` survivors. */
-  async #collectAll(source: RowSource, shards: readonly Shard[], buffers: TileBuffers, query: number, count: number): Promise<Uint32Array> {
+  async #collectAll(
+    source: RowSource,
+    shards: readonly Shard[],
+    buffers: TileBuffers,
+    query: number,
+    count: number,
+  ): Promise<Uint32Array> {
     const kernel = await this.#pipelines.get("collect", { metric: source.metric });
     const survivors = this.#buffers.survivors.atLeast(count * 4);
     const again = { ...buffers, survivors };
@@ -375,7 +426,11 @@ export class GpuScanner implements Proposer {
     return lists;
   }
 
-  async #readBack(buffers: TileBuffers, queries: number, capacity: number): Promise<{ counts: Uint32Array; lists: Uint32Array }> {
+  async #readBack(
+    buffers: TileBuffers,
+    queries: number,
+    capacity: number,
+  ): Promise<{ counts: Uint32Array; lists: Uint32Array }> {
     const countBytes = queries * 4;
     const bytes = countBytes + queries * capacity * 4;
     const target = this.#memory.create("read-back", bytes, USAGE.mapRead | USAGE.copyDst);

@@ -42,7 +42,8 @@ function coveringArray(seed: number): Row[] {
   const next = uniform(seed);
   const names = Object.keys(PARAMETERS) as ParameterName[];
   const open = new Set<string>();
-  const pair = (a: ParameterName, i: number, b: ParameterName, j: number): string => (a < b ? `${a}${i}|${b}${j}` : `${b}${j}|${a}${i}`);
+  const pair = (a: ParameterName, i: number, b: ParameterName, j: number): string =>
+    a < b ? `${a}${i}|${b}${j}` : `${b}${j}|${a}${i}`;
   for (const a of names) {
     for (const b of names) {
       if (a >= b) continue;
@@ -88,20 +89,77 @@ function coveringArray(seed: number): Row[] {
 
 function named(c: Omit<ContractCase, "name">): ContractCase {
   const limit = c.hasLimit ? " limited" : "";
-  return { ...c, name: `${c.metric} ${c.rows}×${c.dimensions} ${c.data}, ${c.queries} queries, k ${c.k}, filter ${c.filter}${limit}` };
+  return {
+    ...c,
+    name: `${c.metric} ${c.rows}×${c.dimensions} ${c.data}, ${c.queries} queries, k ${c.k}, filter ${c.filter}${limit}`,
+  };
 }
 
 const BOUNDARY: readonly Omit<ContractCase, "name" | "seed">[] = [
   { rows: 0, dimensions: 3, queries: 2, k: 5, metric: "cosine", data: "gaussian", filter: "none", hasLimit: false },
   { rows: 100, dimensions: 3, queries: 0, k: 5, metric: "dot", data: "gaussian", filter: "none", hasLimit: false },
-  { rows: 5003, dimensions: 1, queries: 1, k: 5003, metric: "euclidean", data: "gaussian", filter: "none", hasLimit: false },
+  {
+    rows: 5003,
+    dimensions: 1,
+    queries: 1,
+    k: 5003,
+    metric: "euclidean",
+    data: "gaussian",
+    filter: "none",
+    hasLimit: false,
+  },
   { rows: 5003, dimensions: 16, queries: 1, k: 17, metric: "dot", data: "equal", filter: "none", hasLimit: false },
   { rows: 5003, dimensions: 16, queries: 9, k: 3, metric: "dot", data: "zero", filter: "half", hasLimit: false },
-  { rows: 5003, dimensions: 16, queries: 2, k: 10, metric: "euclidean", data: "sorted", filter: "none", hasLimit: false },
-  { rows: 1000, dimensions: 128, queries: 4, k: 7, metric: "cosine", data: "half-ulp", filter: "none", hasLimit: false },
-  { rows: 1000, dimensions: 128, queries: 4, k: 7, metric: "manhattan", data: "half-ulp", filter: "none", hasLimit: false },
-  { rows: 64, dimensions: 1537, queries: 3, k: 5, metric: "euclidean", data: "gaussian", filter: "none", hasLimit: false },
-  { rows: 40, dimensions: 9000, queries: 2, k: 3, metric: "cosine", data: "clustered", filter: "per-query", hasLimit: false },
+  {
+    rows: 5003,
+    dimensions: 16,
+    queries: 2,
+    k: 10,
+    metric: "euclidean",
+    data: "sorted",
+    filter: "none",
+    hasLimit: false,
+  },
+  {
+    rows: 1000,
+    dimensions: 128,
+    queries: 4,
+    k: 7,
+    metric: "cosine",
+    data: "half-ulp",
+    filter: "none",
+    hasLimit: false,
+  },
+  {
+    rows: 1000,
+    dimensions: 128,
+    queries: 4,
+    k: 7,
+    metric: "manhattan",
+    data: "half-ulp",
+    filter: "none",
+    hasLimit: false,
+  },
+  {
+    rows: 64,
+    dimensions: 1537,
+    queries: 3,
+    k: 5,
+    metric: "euclidean",
+    data: "gaussian",
+    filter: "none",
+    hasLimit: false,
+  },
+  {
+    rows: 40,
+    dimensions: 9000,
+    queries: 2,
+    k: 3,
+    metric: "cosine",
+    data: "clustered",
+    filter: "per-query",
+    hasLimit: false,
+  },
   { rows: 300, dimensions: 33, queries: 3, k: 300, metric: "dot", data: "huge", filter: "none", hasLimit: true },
 ];
 

@@ -16,9 +16,21 @@ interface BackendUnderTest {
 
 const BACKENDS: readonly BackendUnderTest[] = [
   { name: "plain JS in workers", claim: "js", backend: "cpu", internals: { kernels: "js" }, inWorkers: true },
-  { name: "plain JS on the caller's thread", claim: "js", backend: "cpu", internals: { kernels: "js", usesWorkers: false }, inWorkers: false },
+  {
+    name: "plain JS on the caller's thread",
+    claim: "js",
+    backend: "cpu",
+    internals: { kernels: "js", usesWorkers: false },
+    inWorkers: false,
+  },
   { name: "WASM workers on shared memory", claim: "wasm", backend: "cpu", internals: {}, inWorkers: true },
-  { name: "WASM workers with copies of the rows", claim: "wasm", backend: "cpu", internals: { sharesMemory: false }, inWorkers: true },
+  {
+    name: "WASM workers with copies of the rows",
+    claim: "wasm",
+    backend: "cpu",
+    internals: { sharesMemory: false },
+    inWorkers: true,
+  },
   { name: "GPU", claim: "gpu", backend: "gpu", internals: {}, inWorkers: true },
 ];
 

@@ -24,7 +24,14 @@ export interface Data {
   readonly queries: Float32Array;
 }
 
-export function makeData(kind: DataKind, metric: FloatMetric, rowCount: number, queryCount: number, d: number, seed: number): Data {
+export function makeData(
+  kind: DataKind,
+  metric: FloatMetric,
+  rowCount: number,
+  queryCount: number,
+  d: number,
+  seed: number,
+): Data {
   const gauss = normal(seed);
   const draw = uniform(seed ^ 0x5bd1e995);
   const fill = (count: number, value: () => number): Float32Array => Float32Array.from({ length: count * d }, value);
@@ -87,7 +94,13 @@ function repeat(row: Float32Array, count: number): Float32Array {
 }
 
 /** Makes rows 2i and 2i + 1 differ by one float32 ulp in one element, the farther from the first query first. */
-function nearTies(rows: Float32Array, queries: Float32Array, metric: FloatMetric, rowCount: number, d: number): Float32Array {
+function nearTies(
+  rows: Float32Array,
+  queries: Float32Array,
+  metric: FloatMetric,
+  rowCount: number,
+  d: number,
+): Float32Array {
   const bits = new Uint32Array(rows.buffer);
   for (let i = 0; i + 1 < rowCount; i += 2) {
     rows.copyWithin((i + 1) * d, i * d, (i + 1) * d);
@@ -109,7 +122,13 @@ function nearTies(rows: Float32Array, queries: Float32Array, metric: FloatMetric
 }
 
 /** The distance of row i to the first query in float64, not rounded. */
-export function plainDistance(metric: FloatMetric, queries: Float32Array, rows: Float32Array, row: number, d: number): number {
+export function plainDistance(
+  metric: FloatMetric,
+  queries: Float32Array,
+  rows: Float32Array,
+  row: number,
+  d: number,
+): number {
   let ab = 0;
   let aa = 0;
   let bb = 0;

@@ -25,7 +25,9 @@ export type AssetsResult = { readonly assets: NativeAssets } | { readonly missin
 
 export async function nativeAssets(cacheRoot: string): Promise<AssetsResult> {
   if (process.platform !== "linux" || process.arch !== "x64") {
-    return { missing: `@sparticuz/chromium has no binaries for ${process.platform} ${process.arch}: shader tests need a WebGPU adapter of this machine, browser tests a Chromium named by CHROME_PATH` };
+    return {
+      missing: `@sparticuz/chromium has no binaries for ${process.platform} ${process.arch}: shader tests need a WebGPU adapter of this machine, browser tests a Chromium named by CHROME_PATH`,
+    };
   }
   let packageRoot: string;
   try {

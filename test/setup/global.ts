@@ -22,7 +22,8 @@ export default async function setUp(): Promise<void> {
   const browser: BrowserUnderTest = "assets" in result ? result.assets.chromium : installedBrowser(result.missing);
   process.env[BROWSER_VARIABLE] = JSON.stringify(browser);
   const problems: string[] = [];
-  if (!gpu.found) problems.push(`no WebGPU adapter: GPU tests are skipped (${"missing" in result ? result.missing : gpu.reason})`);
+  if (!gpu.found)
+    problems.push(`no WebGPU adapter: GPU tests are skipped (${"missing" in result ? result.missing : gpu.reason})`);
   if ("missing" in browser) problems.push(`no browser: browser tests are skipped (${browser.missing})`);
   for (const problem of problems) console.warn(`nearfield tests: ${problem}`);
   if ((isRequired("gpu") && !gpu.found) || (isRequired("browser") && "missing" in browser)) {
@@ -40,7 +41,11 @@ function probeGpu(): { found: boolean; reason: string } {
     console.log(adapter === null ? "" : adapter.info.vendor + " " + adapter.info.architecture + " " + adapter.info.description);
     process.exit(0);`;
   try {
-    const name = execFileSync(process.execPath, ["--input-type=module", "-e", script], { cwd: root, encoding: "utf8", stdio: ["ignore", "pipe", "ignore"] }).trim();
+    const name = execFileSync(process.execPath, ["--input-type=module", "-e", script], {
+      cwd: root,
+      encoding: "utf8",
+      stdio: ["ignore", "pipe", "ignore"],
+    }).trim();
     return { found: name !== "", reason: name === "" ? "WebGPU found no adapter" : name };
   } catch (error) {
     return { found: false, reason: String(error) };

@@ -1,0 +1,37 @@
+/** A headless Chromium with WebGPU on SwiftShader, for tests that open pages. */
+import { type Browser, chromium } from "playwright-core";
+import { browserUnderTest } from "./backends.ts";
+
+const ARGS = [
+  "--no-sandbox",
+  "--enable-unsafe-webgpu",
+  "--use-webgpu-adapter=swiftshader",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+export function browserAvailable(): boolean {
+  return !("missing" in browserUnderTest());
+}
+
+export async function launchBrowser(): Promise<Browser> {
+  const browser = browserUnderTest();
+  if ("missing" in browser) throw new Error(browser.missing);
+  return chromium.launch({
+    executablePath: browser.executablePath,
+    args: ARGS,
+    env: { ...inherited(), ...browser.env },
+  });
+}
+
+function inherited(): Record<string, string> {
+  const env: Record<string, string> = {};
+  // The Vulkan variables are meant for Dawn in Node; Chromium brings its own SwiftShader.
+  for (const [name, value] of Object.entries(process.env)) {
+    if (value !== undefined && !name.startsWith("VK_") && name !== "LD_LIBRARY_PATH") env[name] = value;
+  }
+  return env;
+}
