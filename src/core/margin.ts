@@ -79,6 +79,7 @@ export function scanMargin(metric: FloatMetric, dimensions: number, queryNorm: n
  */
 export function toEstimateScale(metric: FloatMetric, distance: number, scale: number): number {
   if (distance >= F32_MAX) return Infinity;
+  if (distance === -Infinity) return -Infinity;
   // One float32 ulp up: a row slightly farther in float64 may round to the same float32.
   const above = distance + Math.abs(distance) * 2 ** -23 + 2 ** -149;
   if (metric === "cosine") return above;

@@ -32,8 +32,10 @@ export function readRows(input: VectorInput, dimensions: number): RowReader {
   }
   if (!Array.isArray(input)) throw invalidType(describe(input), "vectors", undefined);
   const rows: readonly unknown[] = input;
-  if (rows.length === 0 || typeof rows[0] === "number") return numberReader(rows, dimensions);
-  return nestedReader(rows, dimensions);
+  const [first] = rows;
+  if (rows.length === 0 || typeof first === "number") return numberReader(rows, dimensions);
+  if (first instanceof Float32Array || Array.isArray(first)) return nestedReader(rows, dimensions);
+  throw invalidType(`${describe(first)} as first element`, "a number, or a row of numbers", 0);
 }
 
 function flatReader(input: Float32Array, dimensions: number): RowReader {

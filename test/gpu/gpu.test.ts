@@ -1,0 +1,312 @@
+/** The GPU backend beyond the contract: limits made small, device loss, memory, budgets. Answers always against the oracle. */
+import { createIndex, type EngineEvent, type IndexOptions, type SearchResult, type VectorIndex } from "nearfield";
+import { type Internals, loseDevice, withInternals } from "nearfield/testing";
+import { create } from "webgpu";
+import { describe, expect, test } from "vitest";
+import { reference } from "../../src/core/reference.ts";
+import type { FloatMetric } from "../../src/core/metric.ts";
+import { planShards, shardRanges, tileQueries, grid, readBackCapacity, type PlanLimits } from "../../src/gpu/plan.ts";
+import { makeData } from "../contract/data.ts";
+import { gpuAvailable } from "../setup/backends.ts";
+import fc from "fast-check";
+
+const D = 20;
+
+interface Setup {
+  readonly index: VectorIndex;
+  readonly rows: Float32Array;
+  readonly queries: Float32Array;
+  readonly events: EngineEvent[];
+}
+
+async function open(internals: Internals, options: Partial<IndexOptions> = {}, rowCount = 3000): Promise<Setup> {
+  const events: EngineEvent[] = [];
+  const metric = options.metric ?? "euclidean";
+  const index = await createIndex(
+    withInternals(
+      { dimensions: D, metric, backend: "gpu", threads: 2, onEvent: (e: EngineEvent) => events.push(e), ...options },
+      internals,
+    ),
+  );
+  const { rows, queries } = makeData("gaussian", metric as FloatMetric, rowCount, 20, D, 3);
+  await index.add(rows);
+  return { index, rows, queries, events };
+}
+
+function expectExact(
+  result: SearchResult,
+  rows: Float32Array,
+  queries: Float32Array,
+  k: number,
+  metric: FloatMetric = "euclidean",
+): void {
+  for (let q = 0; q < result.queries; q++) {
+    const wanted = reference({ metric, rows, dimensions: D, query: queries.subarray(q * D, (q + 1) * D), k });
+    expect(result.hits(q)).toEqual(wanted);
+  }
+}
+
+describe("the plan", () => {
+  const limits = (over: Partial<PlanLimits>): PlanLimits => ({
+    maxBindingBytes: 1 << 20,
+    maxWorkgroupsPerDimension: 65_535,
+    workgroup: 64,
+    memoryBudgetBytes: Infinity,
+    scoreBytes: 1 << 20,
+    batchQueries: 1024,
+    ...over,
+  });
+
+  test("shards cover every row once, in order, within the binding limit and the budget", () => {
+    const many = fc.record({
+      rowCount: fc.integer({ min: 1, max: 200_000 }),
+      rowBytes: fc.integer({ min: 1, max: 200 }).map((n) => n * 16),
+      binding: fc.integer({ min: 1 << 12, max: 1 << 22 }),
+      budget: fc.oneof(fc.constant(Infinity), fc.integer({ min: 1 << 14, max: 1 << 24 })),
+    });
+    fc.assert(
+      fc.property(many, ({ rowCount, rowBytes, binding, budget }) => {
+        const plan = planShards(rowCount, rowBytes, limits({ maxBindingBytes: binding, memoryBudgetBytes: budget }));
+        const ranges = shardRanges(rowCount, plan);
+        let next = 0;
+        for (const range of ranges) {
+          expect(range.first).toBe(next);
+          expect(range.first % 32).toBe(0);
+          expect(range.count).toBeGreaterThan(0);
+          expect(Math.ceil(range.count / 32) * 32 * rowBytes).toBeLessThanOrEqual(Math.max(binding, 32 * rowBytes));
+          next += range.count;
+        }
+        expect(next).toBe(rowCount);
+        const streamed = ranges.some((range) => !range.isResident);
+        const kept = plan.residentRows * rowBytes + (streamed ? plan.streamRows * rowBytes : 0);
+        expect(kept).toBeLessThanOrEqual(Math.max(budget, 32 * rowBytes));
+      }),
+    );
+  });
+
+  test("a grid covers its invocations and no dimension is too wide", () => {
+    fc.assert(
+      fc.property(fc.integer({ min: 1, max: 1e9 }), fc.integer({ min: 4000, max: 65_535 }), (invocations, most) => {
+        const { x, y, width } = grid(invocations, 64, most);
+        expect(x).toBeLessThanOrEqual(most);
+        expect(y).toBeLessThanOrEqual(most);
+        expect(width).toBe(x * 64);
+        expect(width * y).toBeGreaterThanOrEqual(invocations);
+        expect(width * (y - 1)).toBeLessThan(invocations);
+      }),
+    );
+  });
+
+  test("a tile holds at least one query and keeps its buffers within the limits", () => {
+    const ranges = shardRanges(10_000, planShards(10_000, 64, limits({})));
+    expect(tileQueries(500, ranges, 26, 313, limits({}))).toBe(16);
+    expect(tileQueries(500, ranges, 26, 313, limits({ scoreBytes: 1 }))).toBe(1);
+    expect(tileQueries(3, ranges, 26, 313, limits({}))).toBe(3);
+    expect(readBackCapacity(10, 16)).toBe(26);
+    expect(readBackCapacity(1000, 16)).toBe(1250);
+  });
+});
+
+describe.skipIf(!gpuAvailable())("the GPU backend", () => {
+  test.each<[string, Internals, Partial<IndexOptions>]>([
+    ["rows sharded over many buffers", { gpu: { maxBindingBytes: 64 * 1024 } }, {}],
+    ["tiles of one query", { gpu: { scoreBytes: 1 } }, {}],
+    ["two workgroups in a dimension", { gpu: { maxWorkgroupsPerDimension: 7 } }, {}],
+    ["no room to spare in the read-back", { gpu: { marginRows: 0 } }, { metric: "cosine" }],
+    ["rows beyond the memory budget", {}, { memoryBudgetBytes: 48 * 1024 }],
+    ["a budget below a single block", {}, { memoryBudgetBytes: 1 }],
+    [
+      "shards and streaming together",
+      { gpu: { maxBindingBytes: 16 * 1024 } },
+      { memoryBudgetBytes: 100 * 1024, metric: "dot" },
+    ],
+  ])("rule 8: %s: still the reference", async (_, internals, options) => {
+    const { index, rows, queries } = await open(internals, options);
+    const result = await index.search(queries, { k: 10 });
+    expectExact(result, rows, queries, 10, (options.metric ?? "euclidean") as FloatMetric);
+    expect(result.report).toMatchObject({ backend: "gpu", exact: true, degraded: [] });
+    const { gpu } = index.stats();
+    if (internals.gpu?.["maxBindingBytes"] !== undefined) expect(gpu?.shards).toBeGreaterThan(3);
+    if (options.memoryBudgetBytes !== undefined) {
+      expect(gpu?.streamedRows).toBeGreaterThan(0);
+      expect(gpu?.residentBytes).toBeLessThanOrEqual(options.memoryBudgetBytes);
+    } else {
+      expect(gpu?.streamedRows).toBe(0);
+    }
+    await index.close();
+  });
+
+  test("survivors beyond the read-back are counted rescans, and beyond gathering are finished on the CPU, named", async () => {
+    const rowCount = 2000;
+    for (const [rescanRows, finishedBy] of [
+      [4000, "gpu"],
+      [100, "cpu"],
+    ] as const) {
+      const { index } = await open({ gpu: { rescanRows } }, {}, 0);
+      await index.add(new Float32Array(rowCount * D).fill(1));
+      const result = await index.search(new Float32Array(D), { k: 5 });
+      expect([...result.rows]).toEqual([0, 1, 2, 3, 4]);
+      expect(result.report.scan.rescans).toBe(1);
+      expect(result.report.backend).toBe(finishedBy);
+      expect(result.report.degraded).toEqual(finishedBy === "gpu" ? [] : ["survivors-overflow:finished-on-cpu"]);
+      expect(result.report.exact).toBe(true);
+      await index.close();
+    }
+  });
+
+  test("a euclidean query astronomically larger than the rows is answered exactly, and says how", async () => {
+    const { index, rows } = await open({});
+    const query = new Float32Array(D).fill(1e30);
+    const result = await index.search(query, { k: 4 });
+    expectExact(result, rows, query, 4);
+    expect(result.report.degraded).toEqual(["survivors-overflow:finished-on-cpu"]);
+    await index.close();
+  });
+
+  test("rows of a new magnitude re-scale the copies, and rows replaced or added reach the GPU", async () => {
+    const { index, rows, queries } = await open({}, {}, 500);
+    await index.search(queries, { k: 3 });
+    const extra = Float32Array.from({ length: 3 * D }, (_, i) => (i % 7) * 1e25);
+    await index.add(extra);
+    await index.replace(7, queries.subarray(0, D));
+    const all = new Float32Array([...rows, ...extra]);
+    all.set(queries.subarray(0, D), 7 * D);
+    expectExact(await index.search(queries, { k: 3 }), all, queries, 3);
+    expectExact(await index.search(extra.subarray(0, D), { k: 3 }), all, extra.subarray(0, D), 3);
+    await index.close();
+  });
+
+  test("reads back at most 8 bytes × (k + margin) a query, and uploads each row once", async () => {
+    const { index, queries } = await open({}, { metric: "cosine" });
+    await index.search(queries.subarray(0, D), { k: 10 });
+    const before = index.stats().gpu;
+    for (let i = 0; i < 5; i++) await index.search(queries, { k: 10 });
+    const after = index.stats().gpu;
+    const read = (after?.readBackBytes ?? 0) - (before?.readBackBytes ?? 0);
+    expect(read).toBeGreaterThan(0);
+    expect(read).toBeLessThanOrEqual(5 * 20 * 8 * (10 + 16));
+    expect(after?.uploadedBytes).toBe(before?.uploadedBytes);
+    expect((after?.submits ?? 0) - (before?.submits ?? 0)).toBe(5);
+    await index.close();
+  });
+
+  test("grows shards as rows come, and compact lets go of the old copies", async () => {
+    const { index, rows, queries } = await open({}, {}, 100);
+    for (let i = 0; i < 5; i++) {
+      await index.add(makeData("gaussian", "euclidean", 400, 1, D, 50 + i).rows);
+      await index.search(queries.subarray(0, D), { k: 1 });
+    }
+    const kept = Array.from({ length: 100 }, (_, row) => row);
+    await index.remove(Array.from({ length: 2000 }, (_, i) => 100 + i));
+    const mapping = await index.compact();
+    expect([...mapping.slice(0, 101)]).toEqual([...kept, 0xffffffff]);
+    expectExact(await index.search(queries, { k: 5 }), rows, queries, 5);
+    expect(index.stats().gpu?.shards).toBe(1);
+    expect(index.stats().gpu?.residentBytes).toBeLessThan(2100 * D * 4);
+    await index.close();
+  });
+
+  test("leaves no buffer behind on close", async () => {
+    const { index, queries } = await open({});
+    await index.search(queries, { k: 10 });
+    expect(index.stats().gpu?.bytesAllocated).toBeGreaterThan(0);
+    await index.close();
+    expect(index.stats().gpu?.bytesAllocated).toBe(0);
+  });
+
+  test("rule 7: a software adapter is taken for backend gpu, said so, and refused by auto with the reason", async () => {
+    const { index, events } = await open({}, {}, 1);
+    expect(index.backend.kind).toBe("gpu");
+    expect(index.backend.name).not.toBe("");
+    if (index.backend.software) expect(events.map((e) => e.code)).toContain("backend-software");
+    await index.close();
+    const auto = await createIndex({ dimensions: D });
+    if (index.backend.software) {
+      expect(auto.backend.kind).toBe("cpu");
+      expect(auto.backend.reason).toMatch(/software/);
+    } else {
+      expect(auto.backend.kind).toBe("gpu");
+    }
+    await auto.close();
+  });
+
+  test("a device of the caller is used, and not destroyed by close", async () => {
+    const gpu = create([]);
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (device === undefined) throw new Error("no device");
+    const { index, rows, queries } = await open({}, { device, backend: "auto" });
+    expect(index.backend.reason).toMatch(/caller/);
+    expectExact(await index.search(queries, { k: 4 }), rows, queries, 4);
+    await index.close();
+    let isLost = false;
+    void device.lost.then(() => (isLost = true));
+    await device.queue.onSubmittedWorkDone();
+    expect(isLost).toBe(false);
+    device.destroy();
+  });
+});
+
+describe.skipIf(!gpuAvailable())("device loss", () => {
+  async function recovered(events: readonly EngineEvent[], code: string): Promise<void> {
+    for (let i = 0; i < 400 && !events.some((e) => e.code === code); i++) {
+      await new Promise((resolve) => {
+        setTimeout(resolve, 10);
+      });
+    }
+    expect(events.map((e) => e.code)).toContain(code);
+  }
+
+  test("queries in flight finish on the CPU and say so; later ones are on the GPU again with nothing amiss", async () => {
+    const { index, rows, queries, events } = await open({ recoveryDelaysMs: [0, 10] });
+    await index.search(queries, { k: 5 });
+    const during = Promise.all(
+      Array.from({ length: 8 }, (_, q) => index.search(queries.subarray(q * D, (q + 1) * D), { k: 5 })),
+    );
+    await loseDevice(index);
+    const results = await during;
+    results.forEach((result, q) => expectExact(result, rows, queries.subarray(q * D, (q + 1) * D), 5));
+    expect(results.flatMap((r) => r.report.degraded)).toContain("device-lost:finished-on-cpu");
+    expect(results.every((r) => r.report.exact)).toBe(true);
+    await recovered(events, "device-recovered");
+    const after = await index.search(queries, { k: 5 });
+    expectExact(after, rows, queries, 5);
+    expect(after.report).toMatchObject({ backend: "gpu", degraded: [] });
+    expect(index.stats().deviceLosses).toBe(1);
+    await index.close();
+  });
+
+  test("when no device comes back the CPU takes over for good, and every report says so", async () => {
+    const { index, rows, queries, events } = await open({ recoveryDelaysMs: [] });
+    await loseDevice(index);
+    await recovered(events, "device-abandoned");
+    const result = await index.search(queries, { k: 5 });
+    expectExact(result, rows, queries, 5);
+    expect(result.report).toMatchObject({ backend: "cpu", degraded: ["device-lost:finished-on-cpu"] });
+    expect(index.backend).toMatchObject({ kind: "cpu" });
+    await index.close();
+  });
+
+  test("the caller's device once lost is replaced by one of ours", async () => {
+    const gpu = create([]);
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (device === undefined) throw new Error("no device");
+    const { index, rows, queries, events } = await open({ recoveryDelaysMs: [0, 10] }, { device });
+    device.destroy();
+    await recovered(events, "device-recovered");
+    const result = await index.search(queries, { k: 5 });
+    expectExact(result, rows, queries, 5);
+    expect(result.report.degraded).toEqual([]);
+    await index.close();
+  });
+
+  test("losing the device while rows are being added loses no row", async () => {
+    const { index, rows, queries } = await open({ recoveryDelaysMs: [0] }, {}, 0);
+    const { rows: data } = makeData("gaussian", "euclidean", 2000, 1, D, 77);
+    const adding = index.add(data);
+    await loseDevice(index);
+    await adding;
+    expect(rows).toHaveLength(0);
+    expectExact(await index.search(queries, { k: 5 }), data, queries, 5);
+    await index.close();
+  });
+});

@@ -1,0 +1,78 @@
+import { describe, expect, test } from "vitest";
+import { ReadersWriterLock, SerialQueue } from "../../src/engine/serial.ts";
+import { settle } from "./fake-clock.ts";
+
+describe("SerialQueue", () => {
+  test("runs tasks one at a time in the order of calls, and goes on after a failure", async () => {
+    const queue = new SerialQueue();
+    const log: string[] = [];
+    const task =
+      (name: string, fails = false) =>
+      async (): Promise<void> => {
+        log.push(`${name} begins`);
+        await settle();
+        log.push(`${name} ends`);
+        if (fails) throw new Error(name);
+      };
+    const results = await Promise.allSettled([queue.run(task("a")), queue.run(task("b", true)), queue.run(task("c"))]);
+    expect(results.map(({ status }) => status)).toEqual(["fulfilled", "rejected", "fulfilled"]);
+    expect(log).toEqual(["a begins", "a ends", "b begins", "b ends", "c begins", "c ends"]);
+  });
+
+  test("does not run a task whose signal aborted before its turn", async () => {
+    const queue = new SerialQueue();
+    const controller = new AbortController();
+    const first = queue.run(settle);
+    let hasRun = false;
+    const second = queue.run(async () => {
+      hasRun = true;
+      await settle();
+    }, controller.signal);
+    controller.abort();
+    await first;
+    await expect(second).rejects.toMatchObject({ code: "ABORTED" });
+    expect(hasRun).toBe(false);
+  });
+
+  test("close lets the running task finish and refuses the waiting one", async () => {
+    const queue = new SerialQueue();
+    const running = queue.run(settle);
+    const waiting = queue.run(settle);
+    await Promise.resolve();
+    const closing = queue.close(() => new Error("closed"));
+    await expect(running).resolves.toBeUndefined();
+    await expect(waiting).rejects.toThrow("closed");
+    await closing;
+  });
+});
+
+describe("ReadersWriterLock", () => {
+  test("a writer waits for the readers before it, and readers after it wait for the writer", async () => {
+    const lock = new ReadersWriterLock();
+    const log: string[] = [];
+    expect(lock.beginRead()).toBeUndefined();
+    expect(lock.beginRead()).toBeUndefined();
+    const writing = lock.write(() => log.push("write"));
+    const reading = lock.beginRead();
+    expect(reading).toBeInstanceOf(Promise);
+    void reading?.then(() => log.push("read"));
+    lock.endRead();
+    await settle();
+    expect(log).toEqual([]);
+    lock.endRead();
+    await writing;
+    await settle();
+    expect(log).toEqual(["write", "read"]);
+    expect(lock.readers).toBe(1);
+  });
+
+  test("lets go after a writer that throws", async () => {
+    const lock = new ReadersWriterLock();
+    await expect(
+      lock.write(() => {
+        throw new Error("no");
+      }),
+    ).rejects.toThrow("no");
+    expect(lock.beginRead()).toBeUndefined();
+  });
+});
