@@ -11,7 +11,7 @@
 import { F32_MAX, type FloatMetric } from "./metric.ts";
 
 /** Rounds a float64 distance to its canonical float32. */
-export function roundDistance(distance: number): number {
+function roundDistance(distance: number): number {
   const rounded = Math.fround(distance);
   if (rounded > F32_MAX) return F32_MAX;
   if (rounded < -F32_MAX) return -F32_MAX;

@@ -25,9 +25,9 @@ import { F32_MAX, type FloatMetric } from "./metric.ts";
 
 const U = 2 ** -23;
 
-/** Largest and smallest norm (or scaled norm) that the float32 scan takes as it is: squares stay within 2^±100. */
+/** Largest and smallest norm that the float32 scan takes unscaled: squares stay within 2^±100. */
 export const COMFORT_MAX: number = 2 ** 40;
-export const COMFORT_MIN: number = 2 ** -40;
+const COMFORT_MIN: number = 2 ** -40;
 
 /** Estimates beyond this are never produced by comfortable data: stands for +∞, which WGSL lacks. */
 export const ESTIMATE_MAX: number = 2 ** 125;

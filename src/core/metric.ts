@@ -16,7 +16,7 @@ export const FLOAT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidea
 /** Numbers shared with shaders and WASM, which cannot see the names. Held by a test. */
 export const METRIC_CODE: Readonly<Record<FloatMetric, number>> = { cosine: 0, dot: 1, euclidean: 2, manhattan: 3 };
 
-export function isBitMetric(metric: Metric): metric is "hamming" | "jaccard" {
+function isBitMetric(metric: Metric): metric is "hamming" | "jaccard" {
   return metric === "hamming" || metric === "jaccard";
 }
 

@@ -7,7 +7,7 @@ import { describe, NearfieldError } from "./errors.ts";
 import { LIMITS } from "./limits.ts";
 
 /** Words of a bitmap of `size` rows. */
-export function wordCount(size: number): number {
+function wordCount(size: number): number {
   return Math.ceil(size / 32);
 }
 

@@ -27,7 +27,7 @@ export interface StoreShape {
 }
 
 /** Byte offsets inside one scratch area. */
-export interface ScratchLayout {
+interface ScratchLayout {
   readonly tileQueries: number;
   readonly spanRows: number;
   readonly spanWords: number;

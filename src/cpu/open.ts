@@ -62,7 +62,7 @@ async function loadKernels(spawner: WorkerSpawner, wasmUrl: string | URL | undef
 }
 
 /** The two builds in one file: the unshared module, with the shared one as its custom section "shared". See vite.plugins.ts. */
-export function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
+function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
   const module = new WebAssembly.Module(file);
   const [section] = WebAssembly.Module.customSections(module, "shared");
   if (section === undefined) throw new Error("no shared build inside");

@@ -6,7 +6,7 @@
 import type { BackendInfo } from "../core/backend.ts";
 
 /** The platform's WebGPU, held while in use: Dawn in Node crashes when it is collected, and keeps Node alive while it is not. */
-export interface GpuLease {
+interface GpuLease {
   readonly gpu: GPU;
   release(): void;
 }

@@ -6,8 +6,8 @@ import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
 import { DATA_KINDS, type DataKind } from "./data.ts";
 import { uniform } from "./random.ts";
 
-export const FILTERS = ["none", "half", "per-query", "one-row", "empty", "removed"] as const;
-export type FilterKind = (typeof FILTERS)[number];
+const FILTERS = ["none", "half", "per-query", "one-row", "empty", "removed"] as const;
+type FilterKind = (typeof FILTERS)[number];
 
 export interface ContractCase {
   readonly name: string;

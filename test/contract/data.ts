@@ -122,13 +122,7 @@ function nearTies(
 }
 
 /** The distance of row i to the first query in float64, not rounded. */
-export function plainDistance(
-  metric: FloatMetric,
-  queries: Float32Array,
-  rows: Float32Array,
-  row: number,
-  d: number,
-): number {
+function plainDistance(metric: FloatMetric, queries: Float32Array, rows: Float32Array, row: number, d: number): number {
   let ab = 0;
   let aa = 0;
   let bb = 0;

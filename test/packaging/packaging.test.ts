@@ -16,7 +16,7 @@ import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
 import { filesOf, installInEmptyProject, pack, placeAssets, placeFixtures, ROOT, run, tool } from "./consumer.ts";
 
-/** Gzipped bytes that `createIndex` may add to a page: DESIGN's promise. */
+/** Gzipped bytes that `createIndex` may add to a page. Half as much again as in the first version, so that growth is noticed. */
 const MAX_BUNDLE_BYTES = 60_000;
 
 /** Answers of one search: QUERIES × K of fixtures/search.js. */
@@ -273,16 +273,24 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
     await bundled?.close();
   });
 
-  /** Searches on a page of its own; resolves with the outcome and the paths that were requested. */
-  async function searchOn(url: string, options: object): Promise<{ outcome: Outcome; requests: string[] }> {
+  interface Visit {
+    readonly outcome: Outcome;
+    /** Paths that the page and its workers requested. */
+    readonly requests: readonly string[];
+    /** The policy that the page came with. */
+    readonly policy: string | undefined;
+  }
+
+  /** Searches on a page of its own. */
+  async function searchOn(url: string, options: object): Promise<Visit> {
     const page = await browser.newPage();
     try {
       const requests: string[] = [];
       page.on("request", (request) => requests.push(new URL(request.url()).pathname));
-      await page.goto(url);
+      const response = await page.goto(url);
       expect(await page.evaluate(() => crossOriginIsolated)).toBe(false);
       const outcome = await page.evaluate((o) => searchOnPage(o), { backend: "cpu", ...options });
-      return { outcome, requests };
+      return { outcome, requests, policy: response?.headers()["content-security-policy"] };
     } finally {
       await page.close();
     }
@@ -303,13 +311,15 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
   });
 
   test("a page without a bundler searches in Web Workers", async () => {
-    const { outcome, requests } = await searchOn(`${plain.origin}/open/`, {});
+    const { outcome, requests, policy } = await searchOn(`${plain.origin}/open/`, {});
+    expect(policy).toBeUndefined();
     expect(requests).toContain("/node_modules/nearfield/dist/index.js");
     rightInWorkers(outcome);
   });
 
   test("a strict page searches in itself, with plain JS, and says so", async () => {
-    const { outcome } = await searchOn(`${plain.origin}/strict/`, {});
+    const { outcome, policy } = await searchOn(`${plain.origin}/strict/`, {});
+    expect(policy).toBe(STRICT);
     const searched = right(outcome);
     expect(searched.events).toContain("cpu-step-down");
     expect(searched.cpu.rowsScannedInPage).toBeGreaterThan(0);
@@ -318,13 +328,15 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
   });
 
   test("a strict page with workerUrl searches in workers with WASM, because a worker has its own policy", async () => {
-    const { outcome, requests } = await searchOn(`${plain.origin}/strict/`, { workerUrl: "/open/worker.js" });
+    const { outcome, requests, policy } = await searchOn(`${plain.origin}/strict/`, { workerUrl: "/open/worker.js" });
+    expect(policy).toBe(STRICT);
     expect(requests).toContain("/open/worker.js");
     rightInWorkers(outcome);
   });
 
   test("a strict page with a worker as strict searches in it with plain JS, and says so", async () => {
-    const { outcome } = await searchOn(`${plain.origin}/strict/`, { workerUrl: "/strict/worker.js" });
+    const { outcome, policy } = await searchOn(`${plain.origin}/strict/`, { workerUrl: "/strict/worker.js" });
+    expect(policy).toBe(STRICT);
     const searched = right(outcome);
     expect(searched.events).toContain("cpu-step-down");
     expect(searched.cpu.rowsScannedInWorkers).toBeGreaterThan(0);
@@ -333,7 +345,8 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
   });
 
   test("a strict page that allows WASM takes the kernels from wasmUrl", async () => {
-    const { outcome, requests } = await searchOn(`${plain.origin}/wasm/`, { wasmUrl: "/open/kernels.wasm" });
+    const { outcome, requests, policy } = await searchOn(`${plain.origin}/wasm/`, { wasmUrl: "/open/kernels.wasm" });
+    expect(policy).toBe(STRICT_WITH_WASM);
     const searched = right(outcome);
     expect(requests).toContain("/open/kernels.wasm");
     expect(searched.cpu.rowsScannedInPage).toBeGreaterThan(0);
@@ -344,13 +357,15 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
 
   test("a strict page with both files searches in workers with the kernels from wasmUrl", async () => {
     const files = { workerUrl: "/open/worker.js", wasmUrl: "/open/kernels.wasm" };
-    const { outcome, requests } = await searchOn(`${plain.origin}/wasm/`, files);
+    const { outcome, requests, policy } = await searchOn(`${plain.origin}/wasm/`, files);
+    expect(policy).toBe(STRICT_WITH_WASM);
     expect(requests).toEqual(expect.arrayContaining(Object.values(files)));
     rightInWorkers(outcome);
   });
 
   test("without any policy on WASM, wasmUrl is not needed but works", async () => {
-    const { outcome, requests } = await searchOn(`${plain.origin}/open/`, { wasmUrl: "/open/kernels.wasm" });
+    const { outcome, requests, policy } = await searchOn(`${plain.origin}/open/`, { wasmUrl: "/open/kernels.wasm" });
+    expect(policy).toBeUndefined();
     expect(requests).toContain("/open/kernels.wasm");
     rightInWorkers(outcome);
   });

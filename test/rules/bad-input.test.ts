@@ -170,12 +170,15 @@ describe("an open index", () => {
   });
 
   // Two rows, whatever they are, are one too many for replace.
-  test.each(vectors.filter(([name]) => name !== "rows that are no rows"))("replace by %s is refused and changes nothing", async (_, input, code) => {
-    const error = await rejection(() => index.replace(1, input as VectorInput));
-    expect(error.code).toBe(code);
-    expectMessage(error);
-    await expectUnharmed();
-  });
+  test.each(vectors.filter(([name]) => name !== "rows that are no rows"))(
+    "replace by %s is refused and changes nothing",
+    async (_, input, code) => {
+      const error = await rejection(() => index.replace(1, input as VectorInput));
+      expect(error.code).toBe(code);
+      expectMessage(error);
+      await expectUnharmed();
+    },
+  );
 
   test.each<[string, unknown, string]>([
     ["no options", undefined, "INVALID_OPTION"],

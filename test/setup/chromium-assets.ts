@@ -13,7 +13,7 @@ import { extract } from "tar-stream";
 
 const require = createRequire(import.meta.url);
 
-export interface NativeAssets {
+interface NativeAssets {
   /** Environment that makes Dawn in Node find SwiftShader; must be set before the process starts. */
   readonly vulkanEnv: Readonly<Record<string, string>>;
   /** The Chromium binary and the environment it needs. */
