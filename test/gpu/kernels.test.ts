@@ -4,7 +4,7 @@
  */
 import { create } from "webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
+import { ResourceType, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { FLOAT_METRICS, METRIC_CODE } from "../../src/core/metric.ts";
 import { Commands } from "../../src/gpu/commands.ts";
 import { MAP_READ, USAGE } from "../../src/gpu/flags.ts";
@@ -69,7 +69,9 @@ describe("what the host writes is what the shaders read", () => {
 
   test.each(NAMES)("%s: bindings in order, params struct of at most PARAMS_BYTES", (name) => {
     const groups = reflect(name).getBindGroups()[0] ?? [];
-    const kinds = groups.map((g) => (g?.resourceType === 0 ? "params" : g?.access === "read_write" ? "write" : "read"));
+    const kinds = groups.map((g) =>
+      g?.resourceType === ResourceType.Uniform ? "params" : g?.access === "read_write" ? "write" : "read",
+    );
     expect(kinds).toEqual(KERNELS[name].bindings);
     expect(groups[0]?.size).toBeLessThanOrEqual(PARAMS_BYTES);
   });

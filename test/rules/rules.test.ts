@@ -83,7 +83,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
     ]);
     await index.add(odd);
     const got = await index.get([0]);
-    expect(new Uint32Array((got as Float32Array).buffer)).toEqual(new Uint32Array(odd.buffer));
+    expect(new Uint32Array(got.buffer)).toEqual(new Uint32Array(odd.buffer));
   });
 
   rule("rule 5: a search sees the adds that resolved before it and none that come after", async () => {
@@ -331,7 +331,7 @@ test("any history of adds, replaces, removes, compactions and searches equals th
             await index.compact();
             model = model.filter((v) => v !== undefined);
           } else if (s.kind === "search") {
-            const flat = Float32Array.from(model.flatMap((v) => v ?? new Array<number>(d).fill(0)));
+            const flat = Float32Array.from(model.flatMap((v) => v ?? [0, 0, 0]));
             const wanted = reference({
               metric,
               rows: flat,
