@@ -99,8 +99,11 @@ async function bundleScript(entry: string): Promise<string> {
   });
   const [output] = Array.isArray(result) ? result : [result];
   if (output === undefined || !("output" in output)) throw new Error("vite built no worker");
-  return output.output[0].code;
+  return `${NOTICE}\n${output.output[0].code}`;
 }
+
+/** Minifying drops the licence comment of the one library inside. */
+const NOTICE = "/*! contains comlink, Copyright 2019 Google LLC, Apache-2.0 */";
 
 /** Emits the worker script and the kernels as files beside the bundles. */
 export function standaloneFiles(files: { worker: string; kernels: string }): Plugin {

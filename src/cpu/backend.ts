@@ -243,8 +243,11 @@ export class CpuBackend implements ExactBackend {
     this.#options.emit({
       code: "cpu-step-down",
       level: "warning",
-      message:
-        "workers could not be started (a Content-Security-Policy that forbids blob: workers?): searching in slices on the page's own thread; give workerUrl to use workers",
+      message: `workers could not be started; searching in slices on the page's own thread. ${
+        this.#options.workerUrl === undefined
+          ? "Where a Content-Security-Policy forbids blob: workers, give workerUrl"
+          : `Is workerUrl (${String(this.#options.workerUrl)}) this version's nearfield/worker, served from this origin?`
+      }`,
       cause: cause.cause,
     });
   }

@@ -61,12 +61,36 @@ async function loadKernels(spawner: WorkerSpawner, wasmUrl: string | URL | undef
   }
 }
 
-/** The two builds in one file: the unshared module, with the shared one as its custom section "shared". See vite.plugins.ts. */
+/**
+ * The two builds in one file: the unshared module, with the shared one as its custom section
+ * "shared" (see vite.plugins.ts). Read from the bytes, because the page itself may not compile.
+ */
 function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
-  const module = new WebAssembly.Module(file);
-  const [section] = WebAssembly.Module.customSections(module, "shared");
-  if (section === undefined) throw new Error("no shared build inside");
-  return { owned: file, shared: new Uint8Array(section) };
+  const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
+  if (!magic.every((byte, i) => file[i] === byte)) throw new Error("not a WASM module");
+  let at = magic.length;
+  const number = (): number => {
+    let value = 0;
+    for (let shift = 0; ; shift += 7) {
+      const byte = file[at++];
+      if (byte === undefined || shift > 28) throw new Error("a damaged WASM module");
+      value += (byte & 0x7f) * 2 ** shift;
+      if (byte < 0x80) return value;
+    }
+  };
+  while (at < file.length) {
+    const id = file[at++];
+    const end = number() + at;
+    if (id === 0) {
+      const name = number();
+      const payload = at + name;
+      if (new TextDecoder().decode(file.subarray(at, payload)) === "shared") {
+        return { owned: file, shared: file.slice(payload, end) };
+      }
+    }
+    at = end;
+  }
+  throw new Error("no shared build inside");
 }
 
 function fromBase64(text: string): Uint8Array<ArrayBuffer> {

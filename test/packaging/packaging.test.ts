@@ -334,6 +334,13 @@ describe.skipIf(!browserAvailable())("installed, in headless Chromium without cr
     rightInWorkers(outcome);
   });
 
+  test("a strict page with both files searches in workers, though it may not compile WASM itself", async () => {
+    const files = { workerUrl: "/open/worker.js", wasmUrl: "/open/kernels.wasm" };
+    const { outcome, policy } = await searchOn(`${plain.origin}/strict/`, files);
+    expect(policy).toBe(STRICT);
+    rightInWorkers(outcome);
+  });
+
   test("a strict page with a worker as strict searches in it with plain JS, and says so", async () => {
     const { outcome, policy } = await searchOn(`${plain.origin}/strict/`, { workerUrl: "/strict/worker.js" });
     expect(policy).toBe(STRICT);
