@@ -4,14 +4,20 @@
  * package's files are used (Linux x64), not its API. Elsewhere, and with NEARFIELD_SYSTEM_GPU=1, a local adapter and an
  * installed browser (CHROME_PATH) serve instead.
  */
-import { createReadStream, createWriteStream, existsSync, mkdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
-import { createRequire } from "node:module";
+import {
+  createReadStream,
+  createWriteStream,
+  existsSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress } from "node:zlib";
 import { extract } from "tar-stream";
-
-const require = createRequire(import.meta.url);
 
 interface NativeAssets {
   /** Environment that makes Dawn in Node find SwiftShader; must be set before the process starts. */
@@ -29,15 +35,12 @@ export async function nativeAssets(cacheRoot: string): Promise<AssetsResult> {
       missing: `@sparticuz/chromium has no binaries for ${process.platform} ${process.arch}: shader tests need a WebGPU adapter of this machine, browser tests a Chromium named by CHROME_PATH`,
     };
   }
-  let packageRoot: string;
-  try {
-    packageRoot = dirname(require.resolve("@sparticuz/chromium/package.json"));
-  } catch {
-    packageRoot = join(process.cwd(), "node_modules", "@sparticuz", "chromium");
-  }
+  // By path: the package exports neither its package.json nor its binaries.
+  const packageRoot = join(process.cwd(), "node_modules", "@sparticuz", "chromium");
   const bin = join(packageRoot, "bin");
   if (!existsSync(bin)) return { missing: `${bin} is missing: run npm ci` };
-  const folder = join(cacheRoot, "chromium-153.0.0");
+  const { version } = JSON.parse(readFileSync(join(packageRoot, "package.json"), "utf8")) as { version: string };
+  const folder = join(cacheRoot, `chromium-${version}`);
   if (!existsSync(join(folder, "complete"))) await unpack(bin, folder);
   const icd = join(folder, "vk_swiftshader_icd.json");
   const path = (first: string): string => [first, process.env["LD_LIBRARY_PATH"]].filter(Boolean).join(":");
