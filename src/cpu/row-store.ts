@@ -27,6 +27,7 @@ export class RowStore implements Rows {
   readonly #blocks: MutableBlock[] = [];
   #rowCount = 0;
   #maxNorm = 0;
+  #lastTerms: { block: number; view: Float32Array } = { block: -1, view: new Float32Array(0) };
 
   constructor(shape: StoreShape, isShared: boolean) {
     this.shape = shape;
@@ -97,9 +98,10 @@ export class RowStore implements Rows {
   }
 
   finishRow(row: number, norm: number): void {
-    this.terms(row, 1)[0] = this.shape.metric === "cosine" ? 1 / norm : norm;
-    const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
+    const index = Math.floor(row / this.shape.blockRows);
+    const block = this.#blocks[index];
     if (block === undefined) throw new Error(`row ${row} was not reserved`);
+    this.#termsOf(index)[row % this.shape.blockRows] = this.shape.metric === "cosine" ? 1 / norm : norm;
     if (norm > 0 && norm < block.minNorm) block.minNorm = norm;
     if (norm > block.maxNorm) block.maxNorm = norm;
     if (norm > this.#maxNorm) this.#maxNorm = norm;
@@ -112,6 +114,16 @@ export class RowStore implements Rows {
   touch(row: number): void {
     const block = this.#blocks[Math.floor(row / this.shape.blockRows)];
     if (block !== undefined) block.version++;
+  }
+
+  /** The terms of a whole block; kept from call to call, because rows are finished one by one. */
+  #termsOf(block: number): Float32Array {
+    const first = block * this.shape.blockRows;
+    const { chunk } = this.#locate(first);
+    if (this.#lastTerms.block !== block || this.#lastTerms.view.buffer !== chunk.buffer) {
+      this.#lastTerms = { block, view: this.terms(first, this.shape.blockRows) };
+    }
+    return this.#lastTerms.view;
   }
 
   #locate(row: number): { chunk: ChunkMemory; index: number; row: number } {

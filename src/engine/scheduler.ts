@@ -14,6 +14,8 @@ export interface Job {
   readonly queries: number;
   /** Result slots of one query. */
   readonly width: number;
+  /** Elements that one query brings along: its vector, and its bitmap where it has one of its own. */
+  readonly elements: number;
   /** Jobs may share a batch only when they read the same rows. */
   readonly group: object;
   readonly signal?: AbortSignal | undefined;
@@ -134,6 +136,7 @@ export class Scheduler<J extends Job> {
     const batch: { entry: Entry<J>; piece: Piece<J> }[] = [];
     const group = this.#queue[0]?.job.group;
     let room = LIMITS.batchQueries;
+    let elements = LIMITS.batchElements;
     let width = 1;
     for (;;) {
       const entry = this.#queue[0];
@@ -142,16 +145,14 @@ export class Scheduler<J extends Job> {
       const taken = LIMITS.batchQueries - room;
       const slots = Math.floor(LIMITS.batchResults / width) - taken;
       const share = this.#queue.length > 1 ? LIMITS.fairQueries : LIMITS.batchQueries;
-      const count = Math.min(
-        entry.job.queries - entry.next,
-        room,
-        share,
-        batch.length === 0 ? Math.max(1, slots) : slots,
-      );
+      const fitting = Math.min(slots, Math.floor(elements / entry.job.elements));
+      const least = batch.length === 0 ? 1 : 0; // one query goes through, whatever its size
+      const count = Math.min(entry.job.queries - entry.next, room, share, Math.max(least, fitting));
       if (count <= 0) break;
       batch.push({ entry, piece: { job: entry.job, first: entry.next, count } });
       entry.next += count;
       room -= count;
+      elements -= count * entry.job.elements;
       this.#queuedQueries -= count;
       this.#queue.shift();
       if (entry.next < entry.job.queries) this.#queue.push(entry);

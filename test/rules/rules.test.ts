@@ -96,6 +96,16 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
     expect([...(await index.search(query(0), { k: 5 })).rows]).toEqual(truth(rows, query(0), 5));
   });
 
+  rule("rows added after a search, far enough to grow the memory, are found by the next one", async () => {
+    const index = await open({}, backend === "cpu" ? { kernels: "js" } : {});
+    await index.add(rows.subarray(0, 50 * D));
+    for (let end = 50; end < 2000; end += 650) {
+      expect([...(await index.search(query(5), { k: 4 })).rows]).toEqual(truth(rows.subarray(0, end * D), query(5), 4));
+      await index.add(rows.subarray(end * D, (end + 650) * D));
+    }
+    expect([...(await index.search(query(5), { k: 4 })).rows]).toEqual(truth(rows, query(5), 4));
+  });
+
   rule("rule 5: a search sees the removes that resolved before it and none that come after", async () => {
     const index = await open();
     await index.add(rows);

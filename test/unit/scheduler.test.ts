@@ -10,7 +10,7 @@ interface TestJob extends Job {
 const STORE = {};
 
 function job(name: string, queries = 1, extra: Partial<TestJob> = {}): TestJob {
-  return { name, queries, width: 10, group: STORE, ...extra };
+  return { name, queries, width: 10, elements: 10, group: STORE, ...extra };
 }
 
 /** A scheduler whose batches wait until the test lets them finish. */
@@ -121,6 +121,15 @@ describe("the scheduler", () => {
     const { clock, scheduler, batches } = setUp({ maxQueued: 1e6 });
     void scheduler.submit(job("wide", 8, { width: LIMITS.batchResults / 4 }));
     void scheduler.submit(job("wider", 1, { width: LIMITS.batchResults * 2 }));
+    await clock.advance(0);
+    expect(sizes(batches[0])).toEqual({ wide: 4 });
+    expect(sizes(batches[1])).toEqual({ wider: 1 });
+  });
+
+  test("bounds the elements of a batch in the same way", async () => {
+    const { clock, scheduler, batches } = setUp({ maxQueued: 1e6 });
+    void scheduler.submit(job("wide", 8, { elements: LIMITS.batchElements / 4 }));
+    void scheduler.submit(job("wider", 1, { elements: LIMITS.batchElements * 2 }));
     await clock.advance(0);
     expect(sizes(batches[0])).toEqual({ wide: 4 });
     expect(sizes(batches[1])).toEqual({ wider: 1 });
