@@ -2,7 +2,7 @@
 import { webSpawner } from "./cpu/spawn-web.ts";
 import { createIndexOn } from "./engine/create-index.ts";
 import type { IndexOptions } from "./engine/options.ts";
-import type { VectorIndex } from "./engine/vector-index.ts";
+import type { VectorIndex } from "./engine/contract.ts";
 import { webGpu } from "./gpu/provider-web.ts";
 import { platformOf } from "./platform.ts";
 

@@ -2,7 +2,7 @@
 import { nodeSpawner } from "./cpu/spawn-node.ts";
 import { createIndexOn } from "./engine/create-index.ts";
 import type { IndexOptions } from "./engine/options.ts";
-import type { VectorIndex } from "./engine/vector-index.ts";
+import type { VectorIndex } from "./engine/contract.ts";
 import { nodeGpu } from "./gpu/provider-node.ts";
 import { platformOf } from "./platform.ts";
 

@@ -10,4 +10,4 @@ export type { AddOptions, AddResult, Progress } from "./engine/ingest.ts";
 export type { SearchOptions } from "./engine/job.ts";
 export type { IndexOptions } from "./engine/options.ts";
 export type { Hit, SearchReport, SearchResult } from "./engine/result.ts";
-export type { IndexStats, VectorIndex } from "./engine/vector-index.ts";
+export type { IndexStats, VectorIndex } from "./engine/contract.ts";

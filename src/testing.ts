@@ -1,6 +1,7 @@
 /** nearfield/testing: fault injection for tests and demonstrations. Not for production code paths. */
 import { NearfieldError } from "./core/errors.ts";
-import { Index, type VectorIndex } from "./engine/vector-index.ts";
+import type { VectorIndex } from "./engine/contract.ts";
+import { Index } from "./engine/vector-index.ts";
 
 export { type Internals, withInternals } from "./engine/create-index.ts";
 

@@ -15,9 +15,11 @@ import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, mergeQuery, type TopK } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
+import { blocksOf, byOwner, type Part, type PartTask, scanTask, settleTask } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
-import { Scanner, type ScanTask, type SettleTask, type TaskBlock, type TaskResult } from "./scan.ts";
+import { Scanner } from "./scan.ts";
+import type { TaskResult } from "./tasks.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
 export interface CpuOptions {
@@ -35,20 +37,10 @@ export interface CpuOptions {
   readonly emit: EventSink;
 }
 
-/** A piece of a batch for one slot: queries `first … first + count − 1` over `blocks`. */
-interface Part {
-  readonly slot: number;
-  readonly first: number;
-  readonly count: number;
-  readonly blocks: readonly number[];
-}
-
 interface PartAnswer {
   readonly part: Part;
   readonly result: TaskResult;
 }
-
-type TaskOf = (part: Part) => { kind: "scan"; task: ScanTask } | { kind: "settle"; task: SettleTask };
 
 export class CpuBackend implements ExactBackend {
   readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
@@ -162,7 +154,12 @@ export class CpuBackend implements ExactBackend {
     }));
   }
 
-  async #answer(store: RowStore, batch: Batch, parts: readonly Part[], taskOf: TaskOf): Promise<ExactAnswer> {
+  async #answer(
+    store: RowStore,
+    batch: Batch,
+    parts: readonly Part[],
+    taskOf: (part: Part) => PartTask,
+  ): Promise<ExactAnswer> {
     const answers = (await Promise.all(parts.map((part) => this.#runPart(store, part, taskOf)))).flat();
     const settled = new Uint32Array(batch.count);
     for (const { part, result } of answers) {
@@ -174,7 +171,7 @@ export class CpuBackend implements ExactBackend {
   }
 
   /** Runs a part, on other slots where its own is retired meanwhile. */
-  async #runPart(store: RowStore, part: Part, taskOf: TaskOf): Promise<PartAnswer[]> {
+  async #runPart(store: RowStore, part: Part, taskOf: (part: Part) => PartTask): Promise<PartAnswer[]> {
     try {
       return [{ part, result: await this.#runTask(store, part, taskOf(part)) }];
     } catch (cause) {
@@ -188,7 +185,7 @@ export class CpuBackend implements ExactBackend {
     }
   }
 
-  async #runTask(store: RowStore, part: Part, request: ReturnType<TaskOf>): Promise<TaskResult> {
+  async #runTask(store: RowStore, part: Part, request: PartTask): Promise<TaskResult> {
     if (this.#pool !== undefined && !this.#isBlocked) {
       try {
         const result = await this.#pool.run(part.slot, store, part.blocks, (api) =>
@@ -210,7 +207,7 @@ export class CpuBackend implements ExactBackend {
     return result;
   }
 
-  async #runInPage(store: RowStore, request: ReturnType<TaskOf>): Promise<TaskResult> {
+  async #runInPage(store: RowStore, request: PartTask): Promise<TaskResult> {
     this.#inPage ??= this.#startInPage();
     const scanner = await this.#inPage;
     this.#options.slices.reset();
@@ -292,74 +289,6 @@ function queryOf(topK: TopK, q: number): TopK {
     distances: topK.distances.subarray(q * topK.k, (q + 1) * topK.k),
     counts: topK.counts.subarray(q, q + 1),
   };
-}
-
-/** Blocks that hold a row some query may find. */
-function blocksOf(store: RowStore, batch: Batch): number[] {
-  const rows = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
-  return Array.from({ length: Math.ceil(rows / store.blockRows) }, (_, block) => block);
-}
-
-/** Cuts by owner: slot b mod slots owns block b, and what a retired slot owned is spread over the others. */
-function byOwner(
-  usable: readonly number[],
-  slots: number,
-  first: number,
-  count: number,
-  blocks: readonly number[],
-): Part[] {
-  const owned = new Map<number, number[]>();
-  for (const block of blocks) {
-    const natural = block % slots;
-    const slot = usable.includes(natural) ? natural : (usable[block % usable.length] ?? 0);
-    const list = owned.get(slot);
-    if (list === undefined) owned.set(slot, [block]);
-    else list.push(block);
-  }
-  return [...owned].map(([slot, list]) => ({ slot, first, count, blocks: list }));
-}
-
-function taskQueries(store: RowStore, batch: Batch, { first, count }: Part): Omit<SettleTask, "starts" | "rows"> {
-  return {
-    store: store.id,
-    count,
-    queries: batch.queries.slice(first * store.stride, (first + count) * store.stride),
-    norms: batch.norms.slice(first, first + count),
-    wanted: batch.wanted.slice(first, first + count),
-    maxDistances: batch.maxDistances.slice(first, first + count),
-  };
-}
-
-function scanTask(store: RowStore, batch: Batch, part: Part): ScanTask {
-  const rowCount = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
-  const blocks = part.blocks.map((index): TaskBlock => {
-    const block = store.blocks[index];
-    if (block === undefined) throw new Error(`no block ${index}`);
-    const rows = Math.min(store.blockRows, rowCount - block.firstRow);
-    return { block: index, rowCount: rows, minNorm: block.minNorm, maxNorm: block.maxNorm };
-  });
-  return {
-    ...taskQueries(store, batch, part),
-    blocks,
-    eligibilities: batch.eligibilities.map(({ bits, rowCount: rows }) => ({ bits, rowCount: rows })),
-    eligibilityOf: batch.eligibilityOf.slice(part.first, part.first + part.count),
-  };
-}
-
-function settleTask(store: RowStore, batch: Batch, part: Part, proposal: Proposal, seesAllRows: boolean): SettleTask {
-  const mine = new Set(part.blocks);
-  const starts = new Uint32Array(part.count + 1);
-  const lists: Uint32Array[] = [];
-  for (let q = 0; q < part.count; q++) {
-    const all = proposal.candidates[part.first + q];
-    if (all === null || all === undefined) throw new Error("a query without candidates cannot be settled");
-    const list = seesAllRows ? all : all.filter((row) => mine.has(Math.floor(row / store.blockRows)));
-    lists.push(list);
-    starts[q + 1] = (starts[q] ?? 0) + list.length;
-  }
-  const rows = new Uint32Array(starts[part.count] ?? 0);
-  lists.forEach((list, q) => rows.set(list, starts[q]));
-  return { ...taskQueries(store, batch, part), starts, rows };
 }
 
 function allWorkersFailed(cause: unknown): NearfieldError {

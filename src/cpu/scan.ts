@@ -11,7 +11,6 @@
  * bound when rows tie. Blocks whose magnitudes float32 cannot hold are scanned canonically.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
-import type { Eligibility } from "../core/backend.ts";
 import {
   admissibleEstimate,
   COMFORT_MAX,
@@ -22,51 +21,12 @@ import {
 } from "../core/margin.ts";
 import { hasBit } from "../core/rowset.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
-import { bindKernels, type KernelLevel, type KernelModules, type Kernels } from "./kernels.ts";
+import { emptyTopK, NearestHeap } from "../core/topk.ts";
+import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
 import { chunkBytes, rowsAt, scratchAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
-
-/** A block as a task names it. */
-export interface TaskBlock {
-  readonly block: number;
-  readonly rowCount: number;
-  readonly minNorm: number;
-  readonly maxNorm: number;
-}
-
-interface TaskQueries {
-  readonly store: number;
-  readonly count: number;
-  /** [count × stride], as given. */
-  readonly queries: Float32Array;
-  readonly norms: Float64Array;
-  readonly wanted: Uint32Array;
-  readonly maxDistances: Float32Array;
-}
-
-export interface ScanTask extends TaskQueries {
-  readonly blocks: readonly TaskBlock[];
-  readonly eligibilities: readonly Pick<Eligibility, "bits" | "rowCount">[];
-  readonly eligibilityOf: Uint32Array;
-}
-
-export interface SettleTask extends TaskQueries {
-  /** Candidates of query q: `rows[starts[q] … starts[q + 1] − 1]`, distinct and eligible. */
-  readonly starts: Uint32Array;
-  readonly rows: Uint32Array;
-}
-
-export interface TaskResult {
-  readonly topK: TopK;
-  /** [count] canonical distances computed for survivors and candidates. */
-  readonly settled: Uint32Array;
-  /** Rows scanned, once for each query. */
-  readonly scanned: number;
-  readonly level: KernelLevel;
-  readonly spansF32: number;
-  readonly spansF64: number;
-}
+import { type Chunk, type Located, StoreView } from "./store-view.ts";
+import type { ScanTask, SettleTask, TaskBlock, TaskResult } from "./tasks.ts";
 
 interface Counters {
   readonly settled: Uint32Array;
@@ -77,68 +37,6 @@ interface Counters {
 
 function newCounters(queries: number): Counters {
   return { settled: new Uint32Array(queries), scanned: 0, spansF32: 0, spansF64: 0 };
-}
-
-/** Where a block's rows are: a chunk memory and the block's index in it. */
-interface Chunk {
-  readonly memory: ChunkMemory;
-  readonly kernels: Kernels;
-}
-
-interface Located {
-  readonly chunk: Chunk;
-  readonly index: number;
-}
-
-/** The rows of one store as this thread sees them. */
-class StoreView {
-  readonly shape: StoreShape;
-  readonly #chunks: Chunk[] = [];
-  readonly #placed = new Map<number, Located>();
-
-  constructor(shape: StoreShape) {
-    this.shape = shape;
-  }
-
-  setChunk(index: number, chunk: Chunk): void {
-    this.#chunks[index] = chunk;
-  }
-
-  get chunkCount(): number {
-    return this.#chunks.length;
-  }
-
-  /** Says that block `block` lies at `index` of chunk `chunk`, where it is not at its natural place. */
-  place(block: number, chunk: number, index: number): void {
-    this.#placed.set(block, { chunk: this.#chunk(chunk), index });
-  }
-
-  placement(block: number): Located | undefined {
-    return this.#placed.get(block);
-  }
-
-  get placedCount(): number {
-    return this.#placed.size;
-  }
-
-  locate(block: number): Located {
-    return (
-      this.#placed.get(block) ?? {
-        chunk: this.#chunk(Math.floor(block / this.shape.blocksPerChunk)),
-        index: block % this.shape.blocksPerChunk,
-      }
-    );
-  }
-
-  get firstChunk(): Chunk | undefined {
-    return this.#chunks[0];
-  }
-
-  #chunk(index: number): Chunk {
-    const chunk = this.#chunks[index];
-    if (chunk === undefined) throw new Error(`chunk ${index} was never attached to this thread`);
-    return chunk;
-  }
 }
 
 /** One query of a tile, prepared for scanning. */

@@ -1,7 +1,7 @@
 /** What the host may ask of a worker, through comlink. Implemented by worker.ts, called by pool.ts. */
 import type { KernelBytes, KernelLevel } from "./kernels.ts";
 import type { StoreShape } from "./layout.ts";
-import type { ScanTask, SettleTask, TaskResult } from "./scan.ts";
+import type { ScanTask, SettleTask, TaskResult } from "./tasks.ts";
 
 export interface WorkerApi {
   /** Compiles the kernels (null: plain JS) and says what they came to. First call. */

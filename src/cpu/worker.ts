@@ -6,7 +6,8 @@ import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { compileKernels } from "./kernels.ts";
 import { attachedMemory } from "./memory.ts";
-import { Scanner, type TaskResult } from "./scan.ts";
+import { Scanner } from "./scan.ts";
+import type { TaskResult } from "./tasks.ts";
 import type { WorkerApi } from "./worker-api.ts";
 
 let scanner = new Scanner({}, 0);

@@ -7,82 +7,24 @@
  * searches, `replace` waits for searches called before it, `compact` builds a second store and
  * searches called before it finish on the first.
  */
-import type { BackendInfo, CpuStats, Eligibility, ExactBackend, GpuStats, Rows } from "../core/backend.ts";
+import type { BackendInfo, Eligibility, ExactBackend, Rows } from "../core/backend.ts";
 import { type Clock, nextTurn } from "../core/clock.ts";
-import { abortedError, closedError, describe, NearfieldError } from "../core/errors.ts";
+import { abortedError, closedError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { readRows, rowNorm, type VectorInput } from "../core/matrix.ts";
 import type { FloatMetric, Precision } from "../core/metric.ts";
-import type { SliceStats, WorkSlices } from "../core/slices.ts";
+import type { WorkSlices } from "../core/slices.ts";
 import { NO_ROW, type TopK } from "../core/topk.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
 import { type AddOptions, type AddResult, ingest, readOne, readQueries } from "./ingest.ts";
 import { checkSearch, eligibilityOf, newTally, type SearchJob, type SearchOptions } from "./job.ts";
 import { Liveness } from "./liveness.ts";
+import { checkedRows, checkLive } from "./row-list.ts";
+import type { IndexStats, VectorIndex } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
 import { Scheduler } from "./scheduler.ts";
 import { ReadersWriterLock, SerialQueue } from "./serial.ts";
-
-/** Counters and sizes of an index at this moment; cumulative since its creation unless said otherwise. */
-export interface IndexStats {
-  readonly rows: number;
-  readonly removedRows: number;
-  readonly searches: number;
-  readonly queries: number;
-  readonly batches: number;
-  readonly largestBatch: number;
-  /** Queries waiting now. */
-  readonly queuedQueries: number;
-  /** Work on the caller's thread, in elements: `largest` is the longest stretch without a turn of the event loop. */
-  readonly slices: SliceStats;
-  readonly sliceBudget: number;
-  readonly cpu: CpuStats;
-  /** Of the present device; null on an index without a GPU. */
-  readonly gpu: GpuStats | null;
-  readonly deviceLosses: number;
-}
-
-/**
- * An exact nearest-neighbour index.
- *
- * Rows are numbered from 0 in the order they were added and keep their numbers until `compact`.
- * All methods reject with a {@link NearfieldError}; after `close` its code is CLOSED.
- */
-export interface VectorIndex {
-  readonly dimensions: number;
-  readonly metric: FloatMetric;
-  readonly precision: Precision;
-  /** Live rows. */
-  readonly size: number;
-  /** Row numbers handed out, removed ones included: the `size` that a filter must have. */
-  readonly rowCount: number;
-  /** What serves searches now, and why. */
-  readonly backend: BackendInfo;
-  /**
-   * Adds vectors, all or none, in the order of calls. `vectors` must not change until the promise settles.
-   * Rejects with INVALID_VECTOR, INVALID_DIMENSIONS, TOO_LARGE, OUT_OF_MEMORY, ABORTED, CLOSED.
-   */
-  add(vectors: VectorInput, options?: AddOptions): Promise<AddResult>;
-  /** Stored values of live rows, [rows × dimensions], f32 bit for bit. Rejects with INVALID_ROW. */
-  get(rows: readonly number[]): Promise<Float32Array>;
-  /** Overwrites a live row. Waits for searches called before it. Rejects with INVALID_ROW, INVALID_VECTOR, INVALID_DIMENSIONS. */
-  replace(row: number, vector: VectorInput): Promise<void>;
-  /** Removes rows; resolves with how many were live. Row numbers stay stable. Rejects with INVALID_ROW for one out of range, and removes nothing. */
-  remove(rows: Iterable<number>): Promise<number>;
-  /** Gives removed rows' memory back by renumbering: old row → new row, 0xffffffff for removed. Needs room for both copies meanwhile. */
-  compact(): Promise<Uint32Array>;
-  /**
-   * The nearest rows of each query, exactly. Sees the adds, replaces and removes that resolved before the call.
-   * Rejects with INVALID_K, INVALID_VECTOR, INVALID_DIMENSIONS, INVALID_FILTER, INVALID_FILTER_SIZE, INVALID_OPTION,
-   * TOO_LARGE, BUSY, ABORTED, WORKER_FAILED, CLOSED.
-   */
-  search(queries: VectorInput, options: SearchOptions): Promise<SearchResult>;
-  stats(): IndexStats;
-  /** Idempotent. Running work finishes, queued work rejects with CLOSED; afterwards Node exits by itself. */
-  close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
-}
 
 export interface IndexParts {
   readonly metric: FloatMetric;
@@ -98,9 +40,6 @@ export interface IndexParts {
   readonly clock: Clock;
   readonly slices: WorkSlices;
 }
-
-/** What looking at one row number costs, in elements: an iterator step and some checks, about 10 ns. */
-const ROW_COST = 4;
 
 /** A row store and who reads it. */
 interface Generation {
@@ -411,41 +350,4 @@ async function blankAnswer(queries: number, width: number, slices: WorkSlices): 
     answer.distances.fill(Infinity, at, end);
   }
   return answer;
-}
-
-async function checkedRows(rows: Iterable<number>, rowCount: number, slices: WorkSlices): Promise<number[]> {
-  if (typeof rows !== "object" || rows === null || !(Symbol.iterator in rows)) {
-    throw new NearfieldError("INVALID_ROW", {
-      got: describe(rows),
-      expected: "an array or other iterable of row numbers",
-      remedy: "give row numbers that add() handed out",
-    });
-  }
-  const list: number[] = [];
-  for (const row of rows) {
-    const turn = slices.take(ROW_COST);
-    if (turn !== undefined) await turn;
-    if (!Number.isInteger(row) || row < 0 || row >= rowCount) throw invalidRow(row, rowCount);
-    list.push(row);
-  }
-  return list;
-}
-
-function invalidRow(row: number, rowCount: number): NearfieldError {
-  return new NearfieldError("INVALID_ROW", {
-    got: `row ${describe(row)}`,
-    expected: rowCount === 0 ? "no rows: the index is empty" : `an integer from 0 to ${rowCount - 1}`,
-    remedy: "use row numbers that add() handed out; compact() renumbers rows",
-    details: { row },
-  });
-}
-
-function checkLive(live: Liveness, row: number): void {
-  if (live.has(row)) return;
-  throw new NearfieldError("INVALID_ROW", {
-    got: `row ${row}, which was removed`,
-    expected: "a live row",
-    remedy: "add the vector again to give it a new row number",
-    details: { row },
-  });
 }

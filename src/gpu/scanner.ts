@@ -24,19 +24,11 @@ import type { WorkSlices } from "../core/slices.ts";
 import { Commands, type CommandCounters } from "./commands.ts";
 import type { OpenDevice } from "./device.ts";
 import { GpuOutOfMemory } from "./error-scopes.ts";
-import { MAP_READ, USAGE } from "./flags.ts";
-import { DeviceMemory, GrowingBuffer } from "./memory.ts";
-import { type Kernel, type Pipelines, pipelinesOf } from "./pipelines.ts";
-import {
-  countGroups,
-  grid,
-  type PlanLimits,
-  readBackCapacity,
-  registerQueries,
-  scanQuery,
-  tileQueries,
-} from "./plan.ts";
-import { Residency, type Shard } from "./residency.ts";
+import { DeviceMemory } from "./memory.ts";
+import { type Pipelines, pipelinesOf } from "./pipelines.ts";
+import { type PlanLimits, readBackCapacity, type ScanQuery, scanQuery, tileQueries } from "./plan.ts";
+import { Residency } from "./residency.ts";
+import { bitmapWords, TileSearch } from "./tile.ts";
 
 const WORKGROUP = 64;
 /** How long after a failure the device's loss may still be announced. */
@@ -58,25 +50,6 @@ export interface GpuOptions {
   readonly tuning?: GpuTuning;
 }
 
-/** The queries of a batch that the GPU takes, and where their parameters are. */
-interface Tile {
-  /** Numbers of the queries in the batch. */
-  readonly queries: readonly number[];
-  /** The largest rank wanted. */
-  readonly k: number;
-}
-
-interface TileBuffers {
-  readonly queries: GPUBuffer;
-  readonly queryParams: GPUBuffer;
-  readonly eligible: GPUBuffer;
-  /** Words of one bitmap in `eligible`. */
-  readonly words: number;
-  readonly selections: GPUBuffer;
-  readonly counts: GPUBuffer;
-  readonly survivors: GPUBuffer;
-}
-
 export class GpuScanner implements Proposer {
   readonly info: BackendInfo;
   readonly #open: OpenDevice;
@@ -87,14 +60,9 @@ export class GpuScanner implements Proposer {
   readonly #commands: Commands;
   readonly #counters: CommandCounters = { submits: 0, dispatches: 0, kernels: {} };
   readonly #residencies = new Map<RowSource, Residency>();
-  readonly #buffers: Record<
-    "queries" | "queryParams" | "eligible" | "selections" | "histograms" | "counts" | "survivors",
-    GrowingBuffer
-  >;
+  readonly #tiles: TileSearch;
   #turn: Promise<unknown> = Promise.resolve();
   #uploadedBytes = 0;
-  #readBackBytes = 0;
-  #streamedRows = 0;
   #isLost = false;
 
   constructor(options: GpuOptions) {
@@ -106,17 +74,13 @@ export class GpuScanner implements Proposer {
     this.#memory = new DeviceMemory(device);
     this.#pipelines = pipelinesOf(device, WORKGROUP);
     this.#commands = new Commands(this.#memory, this.#counters);
-    const buffer = (label: string): GrowingBuffer =>
-      new GrowingBuffer(this.#memory, label, USAGE.storage | USAGE.copyDst | USAGE.copySrc);
-    this.#buffers = {
-      queries: buffer("queries"),
-      queryParams: buffer("query params"),
-      eligible: buffer("eligible"),
-      selections: buffer("selections"),
-      histograms: buffer("histograms"),
-      counts: buffer("counts"),
-      survivors: buffer("survivors"),
-    };
+    this.#tiles = new TileSearch({
+      memory: this.#memory,
+      pipelines: this.#pipelines,
+      commands: this.#commands,
+      limits: this.#limits,
+      mostRegisterQueries: this.info.software ? 8 : 16,
+    });
     device.lost.then(
       () => {
         this.#isLost = true;
@@ -132,11 +96,11 @@ export class GpuScanner implements Proposer {
       dispatches: this.#counters.dispatches,
       kernels: { ...this.#counters.kernels },
       uploadedBytes: this.#uploadedBytes,
-      readBackBytes: this.#readBackBytes,
+      readBackBytes: this.#tiles.readBackBytes,
       buffersCreated: this.#memory.buffersCreated,
       bytesAllocated: this.#memory.bytesAllocated,
       residentBytes: residencies.reduce((sum, r) => sum + r.residentBytes, 0),
-      streamedRows: this.#streamedRows,
+      streamedRows: this.#tiles.streamedRows,
       shards: residencies.reduce((sum, r) => sum + r.shardCount, 0),
     };
   }
@@ -201,13 +165,21 @@ export class GpuScanner implements Proposer {
         this.#commands.discard();
         const reported = await this.#memory.errors.settle().catch((error: unknown) => error);
         if (await this.#wasLost()) throw new DeviceLostError("the GPU device was lost during the search", { cause });
-        if (reported instanceof GpuOutOfMemory) throw outOfDeviceMemory(reported, this.#memory.bytesAllocated);
-        throw reported ?? cause;
+        this.#forgetCopies();
+        const failure = reported ?? cause;
+        if (failure instanceof GpuOutOfMemory) throw outOfDeviceMemory(failure, this.#memory.bytesAllocated);
+        throw failure;
       }
     };
     const result = this.#turn.then(run, run);
     this.#turn = result.catch(() => {}); // whoever asked sees the failure; the next piece has its own turn
     return result;
+  }
+
+  /** After a failure nobody knows which uploads arrived: the next search sends them again. */
+  #forgetCopies(): void {
+    for (const residency of this.#residencies.values()) residency.dispose();
+    this.#residencies.clear();
   }
 
   /** Whether the failure just seen was the device's loss, which may be announced a little after its effects. */
@@ -222,236 +194,37 @@ export class GpuScanner implements Proposer {
 
   async #search(residency: Residency, source: RowSource, batch: Batch, rowCount: number): Promise<Proposal> {
     const candidates: (Uint32Array | null)[] = Array.from({ length: batch.count }, () => null);
-    const taken: number[] = [];
-    const params = new Map<number, NonNullable<ReturnType<typeof scanQuery>>>();
-    for (let q = 0; q < batch.count; q++) {
-      const query = scanQuery(
-        source.metric,
-        source.dimensions,
-        batch.norms[q] ?? 0,
-        residency.exponent,
-        batch.maxDistances[q] ?? Infinity,
-      );
-      if (query === undefined) continue;
-      params.set(q, query);
-      taken.push(q);
+    const rescans = new Uint8Array(batch.count);
+    const taken: { number: number; scan: ScanQuery }[] = [];
+    for (let number = 0; number < batch.count; number++) {
+      const norm = batch.norms[number] ?? 0;
+      const maxDistance = batch.maxDistances[number] ?? Infinity;
+      const scan = scanQuery(source.metric, source.dimensions, norm, residency.exponent, maxDistance);
+      if (scan !== undefined) taken.push({ number, scan });
     }
     const shards = residency.shards(rowCount);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
-    const tileSize = tileQueries(
-      taken.length,
-      shards,
-      readBackCapacity(batch.k, marginRows),
-      eligibleWords(batch),
-      this.#limits,
-    );
-    const rescans = new Uint8Array(batch.count);
+    const rescanRows = this.#options.tuning?.rescanRows ?? LIMITS.rescanRows;
+    const most = readBackCapacity(batch.k, marginRows);
+    const tileSize = tileQueries(taken.length, shards, most, bitmapWords(batch), this.#limits);
     for (let at = 0; at < taken.length; at += tileSize) {
       const queries = taken.slice(at, at + tileSize);
-      const k = queries.reduce((most, q) => Math.max(most, batch.wanted[q] ?? 0), 0);
+      const k = queries.reduce((a, { number }) => Math.max(a, batch.wanted[number] ?? 0), 0);
       const capacity = readBackCapacity(k, marginRows);
-      const tile: Tile = { queries, k };
-      const buffers = this.#prepare(source, batch, tile, params, capacity);
-      await this.#encode(residency, source, shards, tile, buffers, capacity);
-      const { counts, lists } = await this.#readBack(buffers, queries.length, capacity);
-      for (const [i, q] of queries.entries()) {
+      const request = { source, residency, shards, batch, queries, capacity };
+      const { counts, lists } = await this.#tiles.run(request);
+      for (const [i, { number }] of queries.entries()) {
         const count = counts[i] ?? 0;
         if (count <= capacity) {
-          candidates[q] = lists.slice(i * capacity, i * capacity + count);
-        } else {
-          rescans[q] = 1;
-          if (count <= (this.#options.tuning?.rescanRows ?? LIMITS.rescanRows)) {
-            candidates[q] = await this.#collectAll(source, shards, buffers, i, count);
-          }
+          candidates[number] = lists.slice(i * capacity, i * capacity + count);
+          continue;
         }
+        rescans[number] = 1;
+        if (count <= rescanRows) candidates[number] = await this.#tiles.collectAll(request, i, count);
       }
     }
     return { candidates, rescans };
   }
-
-  /** Writes a tile's queries, parameters, bitmaps and ranks. */
-  #prepare(
-    source: RowSource,
-    batch: Batch,
-    tile: Tile,
-    params: ReadonlyMap<number, NonNullable<ReturnType<typeof scanQuery>>>,
-    capacity: number,
-  ): TileBuffers {
-    const { stride } = source;
-    const count = tile.queries.length;
-    const vectors = new Float32Array(count * stride);
-    const queryParams = new ArrayBuffer(count * 32);
-    const floats = new Float32Array(queryParams);
-    const integers = new Uint32Array(queryParams);
-    const selections = new Uint32Array(count * 2);
-    const bitmaps = new Map<number, number>();
-    tile.queries.forEach((q, i) => {
-      const query = params.get(q);
-      if (query === undefined) throw new Error(`query ${q} was not prepared`);
-      for (let d = 0; d < stride; d++) vectors[i * stride + d] = (batch.queries[q * stride + d] ?? 0) * query.factor;
-      const eligibility = batch.eligibilityOf[q] ?? 0;
-      let bitmap = bitmaps.get(eligibility);
-      if (bitmap === undefined) bitmaps.set(eligibility, (bitmap = bitmaps.size));
-      floats.set(query.params, i * 8);
-      integers.set([batch.wanted[q] ?? 0, bitmap], i * 8 + 6);
-      selections[i * 2 + 1] = batch.wanted[q] ?? 0;
-    });
-    const words = eligibleWords(batch);
-    const eligible = new Uint32Array(bitmaps.size * words);
-    for (const [index, bitmap] of bitmaps) eligible.set(batch.eligibilities[index]?.bits ?? [], bitmap * words);
-
-    const write = (buffer: GrowingBuffer, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer => {
-      const target = buffer.atLeast(data.byteLength);
-      this.#memory.write(target, 0, data);
-      return target;
-    };
-    const own = this.#buffers;
-    return {
-      queries: write(own.queries, vectors),
-      queryParams: write(own.queryParams, integers),
-      eligible: write(own.eligible, eligible),
-      words,
-      selections: write(own.selections, selections),
-      counts: own.counts.atLeast(count * 4),
-      survivors: own.survivors.atLeast(count * capacity * 4),
-    };
-  }
-
-  async #encode(
-    residency: Residency,
-    source: RowSource,
-    shards: readonly Shard[],
-    tile: Tile,
-    buffers: TileBuffers,
-    capacity: number,
-  ): Promise<void> {
-    const count = tile.queries.length;
-    const qb = registerQueries(count, this.info.software ? 8 : 16);
-    const scan = await this.#pipelines.get("scan_f32", { metric: source.metric, qb });
-    const counting = await this.#pipelines.get("select_count");
-    const choosing = await this.#pipelines.get("select_digit");
-    const collecting = await this.#pipelines.get("collect", { metric: source.metric });
-    for (const shard of shards) {
-      if (!shard.isResident) {
-        await residency.stream(shard);
-        this.#streamedRows += shard.count;
-      }
-      this.#encodeScan(scan, qb, source, shard, count, buffers);
-    }
-    const { maxWorkgroupsPerDimension, workgroup } = this.#limits;
-    const histograms = this.#buffers.histograms.atLeast(count * 1024);
-    this.#commands.clear(histograms, count * 1024);
-    this.#commands.clear(buffers.counts, count * 4);
-    for (const shift of [24, 16, 8, 0]) {
-      for (const shard of shards) {
-        this.#commands.dispatch({
-          kernel: counting,
-          params: [shard.count, shard.count, shift],
-          buffers: [shard.keys.atLeast(0), buffers.selections, histograms],
-          grid: { x: countGroups(shard.count, maxWorkgroupsPerDimension), y: count },
-        });
-      }
-      const { x } = grid(count, workgroup, maxWorkgroupsPerDimension);
-      this.#commands.dispatch({
-        kernel: choosing,
-        params: [count],
-        buffers: [buffers.selections, histograms],
-        grid: { x, y: 1 },
-      });
-    }
-    for (const shard of shards) this.#encodeCollect(collecting, shard, buffers, 0, count, capacity);
-  }
-
-  #encodeScan(kernel: Kernel, qb: number, source: RowSource, shard: Shard, count: number, buffers: TileBuffers): void {
-    const { maxWorkgroupsPerDimension, workgroup } = this.#limits;
-    const shape = grid(shard.count, workgroup, maxWorkgroupsPerDimension);
-    const keys = shard.keys.atLeast(count * shard.count * 4);
-    const chunks = source.stride / 4;
-    const workPerGroup = shard.count * source.stride * qb;
-    const groupsAtOnce = Math.max(1, Math.floor(LIMITS.submitWork / workPerGroup));
-    const groups = Math.ceil(count / qb);
-    for (let group = 0; group < groups; group += groupsAtOnce) {
-      const z = Math.min(groupsAtOnce, groups - group);
-      this.#commands.dispatch({
-        kernel,
-        params: [shard.count, chunks, shard.first / 32, buffers.words, count, shape.width, shard.count, group * qb],
-        buffers: [shard.rows, shard.terms, buffers.queries, buffers.queryParams, buffers.eligible, keys],
-        grid: shape,
-        z,
-        work: workPerGroup * z,
-      });
-    }
-  }
-
-  #encodeCollect(
-    kernel: Kernel,
-    shard: Shard,
-    buffers: TileBuffers,
-    firstQuery: number,
-    count: number,
-    capacity: number,
-  ): void {
-    const { maxWorkgroupsPerDimension, workgroup } = this.#limits;
-    const shape = grid(shard.count, workgroup, maxWorkgroupsPerDimension);
-    this.#commands.dispatch({
-      kernel,
-      params: [shard.count, shard.count, shape.width, shard.first, capacity, firstQuery],
-      buffers: [
-        shard.keys.atLeast(0),
-        shard.terms,
-        buffers.selections,
-        buffers.queryParams,
-        buffers.counts,
-        buffers.survivors,
-      ],
-      grid: shape,
-      z: count,
-    });
-  }
-
-  /** Collects one query of the tile again, with room for all `count` survivors. */
-  async #collectAll(
-    source: RowSource,
-    shards: readonly Shard[],
-    buffers: TileBuffers,
-    query: number,
-    count: number,
-  ): Promise<Uint32Array> {
-    const kernel = await this.#pipelines.get("collect", { metric: source.metric });
-    const survivors = this.#buffers.survivors.atLeast(count * 4);
-    const again = { ...buffers, survivors };
-    this.#commands.clear(buffers.counts, 4);
-    for (const shard of shards) this.#encodeCollect(kernel, shard, again, query, 1, count);
-    const { lists } = await this.#readBack(again, 1, count);
-    return lists;
-  }
-
-  async #readBack(
-    buffers: TileBuffers,
-    queries: number,
-    capacity: number,
-  ): Promise<{ counts: Uint32Array; lists: Uint32Array }> {
-    const countBytes = queries * 4;
-    const bytes = countBytes + queries * capacity * 4;
-    const target = this.#memory.create("read-back", bytes, USAGE.mapRead | USAGE.copyDst);
-    try {
-      this.#commands.copy(buffers.counts, 0, target, 0, countBytes);
-      this.#commands.copy(buffers.survivors, 0, target, countBytes, bytes - countBytes);
-      this.#commands.submit();
-      await target.mapAsync(MAP_READ);
-      const words = new Uint32Array(target.getMappedRange().slice(0));
-      target.unmap();
-      this.#readBackBytes += bytes;
-      return { counts: words.slice(0, queries), lists: words.subarray(queries, queries + queries * capacity) };
-    } finally {
-      this.#memory.destroy(target);
-    }
-  }
-}
-
-/** Words of one bitmap when all bitmaps of a batch are laid out alike. */
-function eligibleWords(batch: Batch): number {
-  return batch.eligibilities.reduce((most, e) => Math.max(most, e.bits.length), 1);
 }
 
 function planLimits(device: GPUDevice, { memoryBudgetBytes, tuning }: GpuOptions): PlanLimits {

@@ -160,6 +160,9 @@ const BOUNDARY: readonly Omit<ContractCase, "name" | "seed">[] = [
     filter: "per-query",
     hasLimit: false,
   },
+  // Products of 1e60 clamp: half of the rows tie at −3.4e38, the others at +3.4e38, in the order of rows.
+  { rows: 1000, dimensions: 33, queries: 3, k: 5, metric: "dot", data: "huge", filter: "none", hasLimit: false },
+  { rows: 1000, dimensions: 33, queries: 3, k: 700, metric: "dot", data: "huge", filter: "none", hasLimit: false },
   { rows: 300, dimensions: 33, queries: 3, k: 300, metric: "dot", data: "huge", filter: "none", hasLimit: true },
 ];
 

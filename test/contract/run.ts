@@ -4,7 +4,7 @@
  */
 import { reference, type ReferenceHit } from "../../src/core/reference.ts";
 import type { SearchReport, SearchResult } from "../../src/engine/result.ts";
-import type { IndexStats, VectorIndex } from "../../src/engine/vector-index.ts";
+import type { IndexStats, VectorIndex } from "../../src/engine/contract.ts";
 import type { ContractCase } from "./cases.ts";
 import { makeData } from "./data.ts";
 import { uniform } from "./random.ts";

@@ -246,6 +246,65 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
   });
 });
 
+describe.skipIf(!gpuAvailable())("a GPU that fails without being lost", () => {
+  /** A device whose error scopes report `error` as long as `isFailing` says so. */
+  async function failingDevice(error: GPUError, isFailing: () => boolean): Promise<{ device: GPUDevice; gpu: GPU }> {
+    const gpu = create([]);
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (device === undefined) throw new Error("no device");
+    const pop = device.popErrorScope.bind(device);
+    device.popErrorScope = async () => {
+      const reported = await pop();
+      return isFailing() ? error : reported;
+    };
+    return { device, gpu };
+  }
+
+  // In Node WebGPU's error classes are no globals; the engine goes by their names.
+  class GPUOutOfMemoryError extends Error {}
+  class GPUValidationError extends Error {}
+
+  test.each([
+    [new GPUOutOfMemoryError("too much"), "gpu-out-of-memory:finished-on-cpu", /OUT_OF_MEMORY|no device memory/],
+    [new GPUValidationError("not like this"), "gpu-failed:finished-on-cpu", /not like this/],
+  ])(
+    "%s: the batch finishes on the CPU, named, and the next one sends the rows again",
+    async (error, degraded, told) => {
+      let isFailing = false;
+      const { device, gpu } = await failingDevice(error, () => isFailing);
+      const { index, rows, queries, events } = await open({}, { device });
+      await index.search(queries, { k: 3 });
+      const uploaded = index.stats().gpu?.uploadedBytes ?? 0;
+      isFailing = true;
+      const during = await index.search(queries, { k: 5 });
+      isFailing = false;
+      expectExact(during, rows, queries, 5);
+      expect(during.report).toMatchObject({ backend: "cpu", exact: true, degraded: [degraded] });
+      expect(events.filter((e) => e.code === "gpu-failed").map((e) => e.message)).toEqual([
+        expect.stringMatching(told),
+      ]);
+      const after = await index.search(queries, { k: 5 });
+      expectExact(after, rows, queries, 5);
+      expect(after.report).toMatchObject({ backend: "gpu", degraded: [] });
+      expect(index.stats().gpu?.uploadedBytes).toBeGreaterThanOrEqual(uploaded + rows.byteLength);
+      await index.close();
+      device.destroy();
+      expect(gpu).toBeDefined(); // held until here
+    },
+  );
+
+  test("three failures in a row, and the GPU is given up with an event", async () => {
+    const { device, gpu } = await failingDevice(new GPUValidationError("never"), () => true);
+    const { index, rows, queries, events } = await open({}, { device });
+    for (let i = 0; i < 4; i++) expectExact(await index.search(queries, { k: 2 }), rows, queries, 2);
+    expect(events.map((e) => e.code)).toContain("device-abandoned");
+    expect(index.backend.kind).toBe("cpu");
+    await index.close();
+    device.destroy();
+    expect(gpu).toBeDefined(); // held until here
+  });
+});
+
 describe.skipIf(!gpuAvailable())("device loss", () => {
   async function recovered(events: readonly EngineEvent[], code: string): Promise<void> {
     for (let i = 0; i < 400 && !events.some((e) => e.code === code); i++) {
