@@ -334,6 +334,25 @@ describe.skipIf(!gpuAvailable())("device loss", () => {
     await index.close();
   });
 
+  test("a device that goes away while it works on a batch: that batch too", async () => {
+    const { index, rows, queries, events } = await open({ recoveryDelaysMs: [10] });
+    await index.search(queries, { k: 5 });
+    const before = index.stats().gpu?.submits ?? 0;
+    const during = index.search(queries, { k: 5 });
+    while ((index.stats().gpu?.submits ?? 0) === before) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+    await loseDevice(index);
+    const result = await during;
+    expectExact(result, rows, queries, 5);
+    expect(result.report).toMatchObject({ backend: "cpu", exact: true, degraded: ["device-lost:finished-on-cpu"] });
+    expect(events.map((e) => e.code)).not.toContain("gpu-failed");
+    await recovered(events, "device-recovered");
+    await index.close();
+  });
+
   test("when no device comes back the CPU takes over for good, and every report says so", async () => {
     const { index, rows, queries, events } = await open({ recoveryDelaysMs: [] });
     await loseDevice(index);

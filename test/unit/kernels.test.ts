@@ -57,6 +57,32 @@ describe.each(FLOAT_METRICS)("the canonical %s distance", (metric) => {
   });
 });
 
+test.each([
+  // (s0 + s1) + (s2 + s3): 1e16 swallows the 1 beside it.
+  ["accumulators are added in pairs", [1e8, 0, 1e8, 1], [-1e8, 0, 1e8, 1], 0],
+  // Elements 0 and 4 share an accumulator: 1e16 + 1 − 1e16 is 0 there, and 1 in any other order.
+  [
+    "element i goes to accumulator i mod 4",
+    [1e8, 0, 0, 0, 1, 0, 0, 0, 1e8, 0, 0, 0],
+    [1e8, 0, 0, 0, 1, 0, 0, 0, -1e8, 0, 0, 0],
+    0,
+  ],
+  [
+    "elements of different accumulators do not swallow each other",
+    [1e8, 1, 0, 0, 1e8, 0, 0, 0],
+    [1e8, 1, 0, 0, -1e8, 0, 0, 0],
+    -1,
+  ],
+] as const)("rule 2: %s, in plain JS, WASM and the oracle", (_, a, b, expected) => {
+  const [x, y] = [padded(a), padded(b)];
+  expect(referenceDistance("dot", x, y)).toBe(expected);
+  expect(canonicalDistance("dot", x, 0, y, 0, x.length)).toBe(expected);
+  const memory = ownMemory(65_536);
+  new Float32Array(memory.buffer).set(x, 0);
+  new Float32Array(memory.buffer).set(y, 256);
+  expect(bindKernels(modules, memory, "dot", x.length).distanceF64(0, 1024)).toBe(expected);
+});
+
 test("distances beyond float32 are clamped, and −0 is +0", () => {
   const huge = padded([3e38, 3e38, 3e38, 3e38]);
   const opposite = huge.map((x) => -x);
