@@ -19,7 +19,7 @@ const config: UserConfig = defineConfig({
       entry: { index: path("src/index.ts"), node: path("src/node.ts"), testing: path("src/testing.ts") },
       formats: ["es"],
     },
-    rolldownOptions: { external: [/^node:/, "webgpu"] },
+    rolldownOptions: { external: [/^node:/, "webgpu"], checks: { pluginTimings: false } },
   },
 });
 

@@ -11,6 +11,8 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 
 export const DIMENSIONS = 100;
+/** Rows that are written and read at once: 6.4 MB. */
+const PIECE_ROWS = 16_384;
 
 export interface Glove {
   readonly words: readonly string[];
@@ -44,21 +46,26 @@ async function convert(source: string, home: string, onProgress: OnProgress): Pr
   try {
     let words: string[] = [];
     let seen = 0;
+    const piece = new Float32Array(PIECE_ROWS * DIMENSIONS);
+    const flush = async (): Promise<void> => {
+      const rows = seen % PIECE_ROWS || PIECE_ROWS;
+      await file.write(new Uint8Array(piece.buffer, 0, rows * DIMENSIONS * 4));
+      onProgress(seen, words.length);
+    };
     for await (const part of parse(source)) {
       if ("words" in part) {
         ({ words } = part);
         continue;
       }
-      // Each entry says its own place; the file is in order of frequency already, but need not be.
-      const row = Float32Array.from(part.values.slice(0, DIMENSIONS));
-      const place = part.values[DIMENSIONS + 1];
-      if (place === undefined || words[place] !== part.word)
-        throw new Error(`unexpected entry "${part.word}" in ${source}`);
-      await file.write(Buffer.from(row.buffer), 0, row.byteLength, place * row.byteLength);
-      if (++seen % 4096 === 0) onProgress(seen, words.length);
+      // Each entry says its own place, and they come in that order.
+      if (part.values[DIMENSIONS + 1] !== seen || words[seen] !== part.word) {
+        throw new Error(`unexpected entry "${part.word}" at place ${seen} of ${source}`);
+      }
+      piece.set(part.values.slice(0, DIMENSIONS), (seen % PIECE_ROWS) * DIMENSIONS);
+      if (++seen % PIECE_ROWS === 0) await flush();
     }
+    if (seen % PIECE_ROWS !== 0) await flush();
     if (seen !== words.length) throw new Error(`${source} holds ${seen} vectors for ${words.length} words`);
-    onProgress(seen, words.length);
     await writeFile(join(partial, "words.txt"), words.join("\n"));
     await file.sync();
     await file.close();
@@ -121,8 +128,7 @@ function parseEntry(text: string): Part | undefined {
 }
 
 async function* readVectors(path: string): AsyncGenerator<Float32Array> {
-  const rowBytes = DIMENSIONS * 4;
-  const piece = Buffer.alloc(16_384 * rowBytes);
+  const piece = Buffer.alloc(PIECE_ROWS * DIMENSIONS * 4);
   const file = await open(path, "r");
   try {
     for (;;) {
