@@ -133,9 +133,9 @@ async function solve(index: VectorIndex, glove: Glove, rows: readonly number[]):
   return list(result.hits(), glove, []);
 }
 
-function unit(vector: Float32Array): Float32Array {
+function unit(vector: Float32Array | Uint8Array): Float32Array {
   const norm = Math.hypot(...vector);
-  return vector.map((x) => x / norm);
+  return Float32Array.from(vector, (x) => x / norm);
 }
 
 function list(hits: readonly Hit[], glove: Glove, without: readonly number[]): string {

@@ -1,7 +1,7 @@
 /** The public contract of an index: what callers see of engine/vector-index.ts. Types only. */
 import type { BackendInfo, CpuStats, GpuStats } from "../core/backend.ts";
 import type { VectorInput } from "../core/matrix.ts";
-import type { FloatMetric, Precision } from "../core/metric.ts";
+import type { Metric, Precision } from "../core/metric.ts";
 import type { SliceStats } from "../core/slices.ts";
 import type { AddOptions, AddResult } from "./ingest.ts";
 import type { SearchOptions } from "./job.ts";
@@ -32,9 +32,9 @@ export interface IndexStats {
  * Rows are numbered from 0 in the order they were added and keep their numbers until `compact`.
  * All methods reject with a {@link NearfieldError}; after `close` its code is CLOSED.
  */
-export interface VectorIndex {
+export interface VectorIndex extends AsyncDisposable {
   readonly dimensions: number;
-  readonly metric: FloatMetric;
+  readonly metric: Metric;
   readonly precision: Precision;
   /** Live rows. */
   readonly size: number;
@@ -47,8 +47,8 @@ export interface VectorIndex {
    * Rejects with INVALID_VECTOR, INVALID_DIMENSIONS, TOO_LARGE, OUT_OF_MEMORY, ABORTED, CLOSED.
    */
   add(vectors: VectorInput, options?: AddOptions): Promise<AddResult>;
-  /** Stored values of live rows, [rows × dimensions], f32 bit for bit. Rejects with INVALID_ROW. */
-  get(rows: readonly number[]): Promise<Float32Array>;
+  /** Stored values of live rows, [rows × dimensions], f32 bit for bit (a Float32Array; packed bits come with precision b1). Rejects with INVALID_ROW. */
+  get(rows: readonly number[]): Promise<Float32Array | Uint8Array>;
   /** Overwrites a live row. Waits for searches called before it. Rejects with INVALID_ROW, INVALID_VECTOR, INVALID_DIMENSIONS. */
   replace(row: number, vector: VectorInput): Promise<void>;
   /** Removes rows; resolves with how many were live. Row numbers stay stable. Rejects with INVALID_ROW for one out of range, and removes nothing. */
@@ -64,5 +64,4 @@ export interface VectorIndex {
   stats(): IndexStats;
   /** Idempotent. Running work finishes, queued work rejects with CLOSED; afterwards Node exits by itself. */
   close(): Promise<void>;
-  [Symbol.asyncDispose](): Promise<void>;
 }

@@ -63,6 +63,7 @@ export class Residency {
   #stream: GPUBuffer | undefined;
   #exponent = 0;
   #bytesInFlight = 0;
+  #isDisposed = false;
 
   constructor(source: RowSource, deps: ResidencyDeps) {
     this.#source = source;
@@ -119,7 +120,9 @@ export class Residency {
     }
   }
 
+  /** Stops an upload that is under way, too. */
   dispose(): void {
+    this.#isDisposed = true;
     this.#dropShards();
     this.#deps.memory.destroy(this.#staging);
   }
@@ -202,6 +205,7 @@ export class Residency {
     const kernel = await pipelines.get("repack_f32");
     const turn = slices.take(piece * stride);
     if (turn !== undefined) await turn;
+    if (this.#isDisposed) throw new Error("the copies were let go of while they were being made");
     const scaled = this.#scaledPiece(first, piece);
     memory.write(this.#staging, 0, scaled.rows);
     memory.write(terms, (first - shardFirst) * 4, scaled.terms);

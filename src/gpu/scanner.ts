@@ -129,8 +129,8 @@ export class GpuScanner implements Proposer {
   }
 
   close(): void {
+    this.#forgetCopies();
     this.#memory.destroyAll();
-    this.#residencies.clear();
     this.#open.close();
   }
 

@@ -1,9 +1,9 @@
 /** Promises about the repository itself: layers, the public surface, the README's example. */
 import { execFile, execFileSync } from "node:child_process";
-import { readdirSync, readFileSync } from "node:fs";
+import { readdirSync, readFileSync, rmSync } from "node:fs";
 import { dirname, join, relative, resolve } from "node:path";
 import { promisify } from "node:util";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 
 const ROOT = process.cwd();
 const SRC = join(ROOT, "src");
@@ -71,6 +71,7 @@ test("the public surface is the one in public-api.txt", async () => {
   ]);
   const publicModule = readFileSync(join(SRC, "public.ts"), "utf8");
   const files = [...publicModule.matchAll(/from "\.\/(.+)\.ts"/g)].map(([, name]) => `${name ?? ""}.d.ts`);
+  onTestFinished(() => rmSync(out, { recursive: true, force: true }));
   const texts = ["index.d.ts", "public.d.ts", "testing.d.ts", ...files].map((file) => {
     const text = readFileSync(join(out, file), "utf8").replaceAll(/\/\*\*?[\s\S]*?\*\//g, "");
     return `// ${file}\n${text.replaceAll(/^\s*\n/gm, "")}`;
