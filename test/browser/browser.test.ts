@@ -93,13 +93,18 @@ describe.skipIf(!browserAvailable())("in headless Chromium", () => {
     expect(await page(false).evaluate(() => pageApi.isIsolated())).toBe(false);
   });
 
+  test.each([true, false])("seeded data is the same here as in Node (isolated: %s)", async (isIsolated) => {
+    const names = await page(isIsolated).evaluate(() => pageApi.caseNames());
+    expect(names).toEqual(CONTRACT_CASES.map((c) => c.name));
+  });
+
   describe.each(SETTINGS)("contract on $name", ({ name, isolated: isIsolated, ...under }) => {
     let ran = 0;
-    test.each(CONTRACT_CASES.map((c, number) => ({ name: c.name, number })))("$name", async ({ number }) => {
-      const problems = await page(isIsolated).evaluate(([n, u]) => pageApi.runContractCase(n, u), [
-        number,
-        under,
-      ] as const);
+    test.each(CONTRACT_CASES)("$name", async (c) => {
+      const problems = await page(isIsolated).evaluate(
+        ([contractCase, u]) => pageApi.runContractCase(contractCase, u),
+        [c, under] as const,
+      );
       expect(problems).toEqual([]);
       ran++;
     });

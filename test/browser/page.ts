@@ -1,7 +1,7 @@
 /** The page's side of the browser tests: the same contract table, on the built browser entry. */
 import { createIndex, type IndexOptions, RowSet } from "nearfield";
 import { crashWorker, type Internals, loseDevice, withInternals } from "nearfield/testing";
-import { CONTRACT_CASES } from "../contract/cases.ts";
+import { CONTRACT_CASES, type ContractCase } from "../contract/cases.ts";
 import { checkClaim, type Claim, expectation, runCase } from "../contract/run.ts";
 
 export interface PageBackend {
@@ -14,10 +14,11 @@ export interface PageBackend {
 const pageApi = {
   isIsolated: (): boolean => crossOriginIsolated,
 
-  /** Runs case `number` of the table; resolves with what was wrong. */
-  async runContractCase(number: number, under: PageBackend): Promise<string[]> {
-    const c = CONTRACT_CASES[number];
-    if (c === undefined) return [`there is no case ${number}`];
+  /** The table as this engine makes it. */
+  caseNames: (): string[] => CONTRACT_CASES.map((c) => c.name),
+
+  /** Runs one case; resolves with what was wrong. */
+  async runContractCase(c: ContractCase, under: PageBackend): Promise<string[]> {
     const create = (options: object): ReturnType<typeof createIndex> =>
       createIndex(withInternals({ ...(options as IndexOptions), backend: under.backend, threads: 2 }, under.internals));
     const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expectation(c));

@@ -57,7 +57,7 @@ function coveringArray(seed: number): Row[] {
     for (let attempt = 0; attempt < 20; attempt++) {
       const chosen = new Map<ParameterName, number>();
       let covered = 0;
-      const order = [...names].sort(() => next() - 0.5);
+      const order = shuffled(names, next);
       for (const name of order) {
         let choice = 0;
         let most = -1;
@@ -85,6 +85,16 @@ function coveringArray(seed: number): Row[] {
     cases.push(Object.fromEntries([...best].map(([name, i]) => [name, PARAMETERS[name][i]])) as Row);
   }
   return cases;
+}
+
+/** Fisher and Yates: sorting by a random comparator gives another order in every engine. */
+function shuffled<T>(list: readonly T[], next: () => number): T[] {
+  const out = [...list];
+  for (let i = out.length - 1; i > 0; i--) {
+    const j = Math.floor(next() * (i + 1));
+    [out[i], out[j]] = [out[j] as T, out[i] as T]; // both within the list
+  }
+  return out;
 }
 
 function named(c: Omit<ContractCase, "name">): ContractCase {
