@@ -6,7 +6,8 @@
 // that survive are counted; those beyond the capacity are not written, and the host sees it.
 //
 // Grid: one invocation per key of the shard, linear over x and y; z = query − firstQuery.
-// Workgroup memory: none. Features: none. CPU twin: `survives` in test/gpu/twins.ts.
+// Workgroup memory: none. Features: none. No CPU twin: the contract
+// table settles what it names and compares with the oracle.
 
 struct CollectParams {
   keys : u32,

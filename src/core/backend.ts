@@ -156,8 +156,10 @@ export interface Rows extends RowSource {
   reserve(row: number): void;
   /** Completes a row whose elements were written through `view`. `norm`: its Euclidean norm in float64. */
   finishRow(row: number, norm: number): void;
-  /** Makes the first `rowCount` rows part of the store; rows beyond are scratch. */
+  /** Makes the rows finished since, and the first `rowCount` rows, part of the store; rows beyond are scratch. */
   commit(rowCount: number): void;
+  /** Forgets rows that were finished and not committed. */
+  discard(): void;
   /** Says that a committed row was overwritten: copies of its block are stale. */
   touch(row: number): void;
 }

@@ -4,7 +4,7 @@
  * float32 with overflow clamped and −0 made +0.
  *
  * The order of additions is part of the contract: it is what makes the plain-JS kernel, the WASM
- * kernel (`assembly/distance.ts`, f64x2 lanes) and therefore every backend agree bit for bit.
+ * kernel (`assembly/distance_f64.ts`, f64x2 lanes) and therefore every backend agree bit for bit.
  * Vectors are padded with zeros to a multiple of 4 elements; a padding term adds +0 to an
  * accumulator that is never −0, which changes nothing.
  */

@@ -61,10 +61,10 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
 
   /** Queries of one device batch. Larger batches gain nothing on any backend and delay the others' turn. */
   batchQueries: 1024,
-  /** Elements (vectors, and bitmaps of filters) that the queries of one batch copy: 16 MiB, some ms. */
-  batchElements: 1 << 22,
-  /** Result slots (queries × k) of one batch: bounds its buffers to a few hundred MiB at k in the millions. */
-  batchResults: 1 << 23,
+  /** Elements that the queries of one batch bring along (vectors, and bitmaps of filters): as many as a slice, since a batch is put together in one stretch. */
+  batchElements: 1 << 19,
+  /** Result slots (queries × k) of one batch, for the same reason: handing them out is copying. */
+  batchResults: 1 << 20,
   /** Queries that one caller may put into a batch while others wait: the fairness quantum. */
   fairQueries: 256,
   /** Batches under way at once: one on the device while the workers settle the one before. */

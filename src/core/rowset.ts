@@ -86,6 +86,13 @@ export class RowSet {
   /** The set of the given row numbers. Throws `INVALID_ROW` for one that is not an integer in 0 … size − 1. */
   static of(rows: Iterable<number>, size: number): RowSet {
     const set = new RowSet(new Uint32Array(wordCount(checkedSize(size))), size);
+    if (typeof rows !== "object" || rows === null || !(Symbol.iterator in rows)) {
+      throw new NearfieldError("INVALID_ROW", {
+        got: describe(rows),
+        expected: "an array or other iterable of row numbers",
+        remedy: "give the rows that may be found",
+      });
+    }
     for (const row of rows) set.add(row);
     return set;
   }
@@ -166,6 +173,13 @@ export class RowSet {
   }
 
   #paired(other: RowSet): Uint32Array {
+    if (!(other instanceof RowSet)) {
+      throw new NearfieldError("INVALID_FILTER", {
+        got: describe(other),
+        expected: "a RowSet",
+        remedy: "make one with RowSet.of(rows, size)",
+      });
+    }
     if (other.size !== this.size) {
       throw new NearfieldError("INVALID_FILTER_SIZE", {
         got: `row sets of ${this.size} and ${other.size} rows`,

@@ -130,34 +130,55 @@ export class NearestHeap {
 }
 
 /**
- * Merges query `query` of several sorted partial answers over disjoint rows into entry `at` of
- * `out`, at most `wanted` rows; returns how many. Linear in the parts for each row taken: there
- * are as many parts as workers.
+ * Merges sorted partial answers to one query, over disjoint rows, nearest first, in as many steps
+ * as the caller likes. Each row taken costs a look at every part: there are as many as workers.
  */
-export function mergeQuery(parts: readonly TopK[], query: number, out: TopK, at: number, wanted: number): number {
-  const heads = parts.map((part) => query * part.k);
-  const ends = parts.map((part) => query * part.k + (part.counts[query] ?? 0));
-  let taken = 0;
-  while (taken < wanted) {
+export class TopKMerge {
+  readonly #parts: readonly TopK[];
+  readonly #heads: Uint32Array;
+  #taken = 0;
+
+  /** `parts`: answers to one query each. */
+  constructor(parts: readonly TopK[]) {
+    this.#parts = parts;
+    this.#heads = new Uint32Array(parts.length);
+  }
+
+  /** Rows taken so far. */
+  get taken(): number {
+    return this.#taken;
+  }
+
+  /** Writes the next rows, at most `count`, to entry `at` of `out`; returns how many there were. */
+  take(out: TopK, at: number, count: number): number {
+    for (let i = 0; i < count; i++) {
+      const best = this.#nearest();
+      if (best < 0) return i;
+      const head = this.#heads[best] ?? 0;
+      out.distances[at + i] = this.#parts[best]?.distances[head] ?? Infinity;
+      out.rows[at + i] = this.#parts[best]?.rows[head] ?? NO_ROW;
+      this.#heads[best] = head + 1;
+      this.#taken++;
+    }
+    return count;
+  }
+
+  /** The part whose next row is the nearest, or −1. */
+  #nearest(): number {
     let best = -1;
     let distance = Infinity;
     let row = NO_ROW;
-    for (let p = 0; p < parts.length; p++) {
-      const head = heads[p] ?? 0;
-      if (head >= (ends[p] ?? 0)) continue;
-      const d = parts[p]?.distances[head] ?? Infinity;
-      const r = parts[p]?.rows[head] ?? NO_ROW;
-      if (best < 0 || isNearer(d, r, distance, row)) {
-        best = p;
-        distance = d;
-        row = r;
-      }
+    for (let p = 0; p < this.#parts.length; p++) {
+      const part = this.#parts[p];
+      const head = this.#heads[p] ?? 0;
+      if (part === undefined || head >= (part.counts[0] ?? 0)) continue;
+      const d = part.distances[head] ?? Infinity;
+      const r = part.rows[head] ?? NO_ROW;
+      if (best >= 0 && !isNearer(d, r, distance, row)) continue;
+      best = p;
+      distance = d;
+      row = r;
     }
-    if (best < 0) break;
-    out.distances[at + taken] = distance;
-    out.rows[at + taken] = row;
-    heads[best] = (heads[best] ?? 0) + 1;
-    taken++;
+    return best;
   }
-  return taken;
 }

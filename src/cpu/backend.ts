@@ -6,16 +6,17 @@
  * and every bound is the global one; a batch of few is cut by blocks of rows. Where workers hold
  * copies, rows have owners and every batch is cut by blocks.
  */
+import * as Comlink from "comlink";
 import type { BackendInfo, Batch, CpuStats, ExactAnswer, ExactBackend, Proposal } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { FloatMetric } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { emptyTopK, mergeQuery, type TopK } from "../core/topk.ts";
+import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
-import { blocksOf, byOwner, type Part, type PartTask, scanTask, settleTask } from "./parts.ts";
+import { blocksOf, byOwner, ownBuffers, type Part, type PartTask, scanTask, settleTask } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
 import { Scanner } from "./scan.ts";
@@ -63,7 +64,8 @@ export class CpuBackend implements ExactBackend {
       ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}`
       : "this thread";
     this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
-    this.shape = storeShape(options.metric, options.dimensions, options.threads);
+    // One scratch area more than workers: the caller's thread may have to join in.
+    this.shape = storeShape(options.metric, options.dimensions, options.threads + 1);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
         spawner: options.spawner,
@@ -137,7 +139,7 @@ export class CpuBackend implements ExactBackend {
   #plan(store: RowStore, kind: "scan" | "settle", queries: number, blocks: readonly number[], work: number): Part[] {
     const usable = this.#isBlocked ? [0] : (this.#pool?.usable ?? [0]);
     if (usable.length === 0) throw allWorkersFailed(undefined);
-    if (!this.#sharesRows(store)) return byOwner(usable, this.shape.slots, 0, queries, blocks);
+    if (!this.#sharesRows(store)) return byOwner(usable, this.#options.threads, 0, queries, blocks);
     const slots = usable.slice(0, Math.max(1, Math.min(usable.length, Math.ceil(work / LIMITS.workPerThread))));
     const isLargeBatch = queries >= slots.length * this.shape.scratch.tileQueries;
     if (kind === "settle" || isLargeBatch || blocks.length < slots.length) {
@@ -173,24 +175,27 @@ export class CpuBackend implements ExactBackend {
   /** Runs a part, on other slots where its own is retired meanwhile. */
   async #runPart(store: RowStore, part: Part, taskOf: (part: Part) => PartTask): Promise<PartAnswer[]> {
     try {
-      return [{ part, result: await this.#runTask(store, part, taskOf(part)) }];
+      return [{ part, result: await this.#runTask(store, part, taskOf) }];
     } catch (cause) {
       if (!(cause instanceof SlotRetiredError)) throw cause;
       const usable = this.#pool?.usable ?? [];
       if (usable.length === 0) throw allWorkersFailed(cause);
       const parts = this.#sharesRows(store)
         ? [{ ...part, slot: usable[part.slot % usable.length] ?? 0 }]
-        : byOwner(usable, this.shape.slots, part.first, part.count, part.blocks);
+        : byOwner(usable, this.#options.threads, part.first, part.count, part.blocks);
       return (await Promise.all(parts.map((p) => this.#runPart(store, p, taskOf)))).flat();
     }
   }
 
-  async #runTask(store: RowStore, part: Part, request: PartTask): Promise<TaskResult> {
+  async #runTask(store: RowStore, part: Part, taskOf: (part: Part) => PartTask): Promise<TaskResult> {
     if (this.#pool !== undefined && !this.#isBlocked) {
       try {
-        const result = await this.#pool.run(part.slot, store, part.blocks, (api) =>
-          request.kind === "scan" ? api.scan(request.task) : api.settle(request.task),
-        );
+        const result = await this.#pool.run(part.slot, store, part.blocks, (api) => {
+          const request = taskOf(part); // made anew for each try: what was transferred is gone
+          return request.kind === "scan"
+            ? api.scan(Comlink.transfer(request.task, ownBuffers(request.task)))
+            : api.settle(Comlink.transfer(request.task, ownBuffers(request.task)));
+        });
         this.#count(result);
         this.#rowsScannedInWorkers += result.scanned;
         return result;
@@ -199,7 +204,7 @@ export class CpuBackend implements ExactBackend {
         this.#stepDownToPage(cause);
       }
     }
-    const turn = this.#inPageTurn.then(() => this.#runInPage(store, request));
+    const turn = this.#inPageTurn.then(() => this.#runInPage(store, taskOf(part)));
     this.#inPageTurn = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
     const result = await turn;
     this.#count(result);
@@ -231,7 +236,7 @@ export class CpuBackend implements ExactBackend {
         cause: compiled.problem,
       });
     }
-    return new Scanner(compiled.modules, 0, slices);
+    return new Scanner(compiled.modules, this.#options.threads, slices);
   }
 
   #stepDownToPage(cause: WorkersBlockedError): void {
@@ -265,12 +270,20 @@ export class CpuBackend implements ExactBackend {
     if (whole !== undefined && whole.result.topK.k === batch.k) return whole.result.topK;
     const out = emptyTopK(batch.count, batch.k);
     for (let q = 0; q < batch.count; q++) {
-      const parts = answers.filter(({ part }) => q >= part.first && q < part.first + part.count);
+      const parts = answers
+        .filter(({ part }) => q >= part.first && q < part.first + part.count)
+        .map(({ part, result }) => queryOf(result.topK, q - part.first));
+      const merge = new TopKMerge(parts);
       const wanted = batch.wanted[q] ?? 0;
-      const turn = this.#options.slices.take(wanted * parts.length);
-      if (turn !== undefined) await turn;
-      const shifted = parts.map(({ part, result }) => queryOf(result.topK, q - part.first));
-      out.counts[q] = mergeQuery(shifted, 0, out, q * batch.k, wanted);
+      for (let taken = 0; taken < wanted; ) {
+        const step = Math.min(wanted - taken, Math.floor(this.#options.slices.budget / parts.length));
+        const turn = this.#options.slices.take(step * parts.length);
+        if (turn !== undefined) await turn;
+        const got = merge.take(out, q * batch.k + taken, step);
+        if (got < step) break;
+        taken += got;
+      }
+      out.counts[q] = merge.taken;
     }
     return out;
   }

@@ -54,7 +54,7 @@ export function storeShape(metric: FloatMetric, dimensions: number, slots: numbe
 
 function scratchLayout(stride: number, blockRows: number): ScratchLayout {
   const fitting = Math.floor(LIMITS.tileBytes / (stride * 4));
-  const tileQueries = Math.min(LIMITS.tileQueries, Math.max(4, fitting - (fitting % 4)));
+  const tileQueries = Math.min(LIMITS.tileQueries, Math.max(1, fitting < 4 ? fitting : fitting - (fitting % 4)));
   const spanRows = Math.min(LIMITS.spanRows, blockRows);
   const spanWords = spanRows / 32;
   let end = 0;

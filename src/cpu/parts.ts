@@ -63,8 +63,7 @@ export function scanTask(store: RowStore, batch: Batch, part: Part): ScanTask {
   return {
     ...taskQueries(store, batch, part),
     blocks,
-    eligibilities: batch.eligibilities.map(({ bits, rowCount: rows }) => ({ bits, rowCount: rows })),
-    eligibilityOf: batch.eligibilityOf.slice(part.first, part.first + part.count),
+    ...ownEligibilities(batch, part),
   };
 }
 
@@ -88,4 +87,28 @@ export function settleTask(
   const rows = new Uint32Array(starts[part.count] ?? 0);
   lists.forEach((list, q) => rows.set(list, starts[q]));
   return { ...taskQueries(store, batch, part), starts, rows };
+}
+
+/** The bitmaps that the part's queries have, and no others: they are copied to the worker. */
+function ownEligibilities(batch: Batch, { first, count }: Part): Pick<ScanTask, "eligibilities" | "eligibilityOf"> {
+  const places = new Map<number, number>();
+  const eligibilityOf = batch.eligibilityOf.slice(first, first + count).map((index) => {
+    let place = places.get(index);
+    if (place === undefined) places.set(index, (place = places.size));
+    return place;
+  });
+  const eligibilities = [...places.keys()].map((index) => {
+    const eligibility = batch.eligibilities[index];
+    if (eligibility === undefined) throw new Error(`no eligibility ${index}`);
+    return { bits: eligibility.bits, rowCount: eligibility.rowCount };
+  });
+  return { eligibilities, eligibilityOf };
+}
+
+/** Buffers that belong to a task alone and may be transferred. */
+export function ownBuffers(task: ScanTask | SettleTask): Transferable[] {
+  const arrays = [task.queries, task.norms, task.wanted, task.maxDistances];
+  const more = "rows" in task ? [task.starts, task.rows] : [task.eligibilityOf];
+  // `slice` and constructors made them all: none is shared memory.
+  return [...arrays, ...more].map((array) => array.buffer as ArrayBuffer);
 }

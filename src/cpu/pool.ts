@@ -6,6 +6,7 @@
  */
 import * as Comlink from "comlink";
 import { type Clock, systemClock } from "../core/clock.ts";
+import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
@@ -42,6 +43,8 @@ interface LiveWorker {
   readonly level: KernelLevel;
   /** Rejects when the worker dies; never resolves. */
   readonly death: Promise<never>;
+  /** Rejects `death`: a terminated Web Worker says nothing of itself. */
+  readonly die: (reason: unknown) => void;
   isDead: boolean;
   /** Chunks of each store attached, where memory is shared. */
   readonly attached: Map<number, number>;
@@ -65,6 +68,7 @@ export class WorkerPool {
   readonly #slots: Slot[];
   readonly #live = new Set<LiveWorker>();
   #hasEverStarted = false;
+  #first: Slot | undefined;
   #isClosed = false;
   #crashes = 0;
 
@@ -96,7 +100,8 @@ export class WorkerPool {
   /**
    * Runs `call` on the worker of slot `index`, which sees `blocks` of `store` as they are now. A
    * worker that dies or throws meanwhile is replaced and the call made again. Rejects with
-   * SlotRetiredError after too many deaths, with WorkersBlockedError when none ever started.
+   * SlotRetiredError after too many deaths, with WorkersBlockedError when none ever started, with
+   * WORKER_FAILED when the call throws on a fresh worker too.
    */
   async run<T>(
     index: number,
@@ -106,7 +111,7 @@ export class WorkerPool {
   ): Promise<T> {
     const slot = this.#slots[index];
     if (slot === undefined) throw new Error(`no slot ${index}`);
-    for (;;) {
+    for (let exceptions = 0; ; ) {
       if (slot.isRetired) throw new SlotRetiredError(`worker slot ${index} is retired after ${slot.crashes} crashes`);
       const worker = await this.#worker(slot);
       slot.pending++;
@@ -117,7 +122,10 @@ export class WorkerPool {
         return await Promise.race([work, worker.death]);
       } catch (cause) {
         if (this.#isClosed) throw cause;
-        this.#replace(slot, worker, cause);
+        // A death was noticed before this line: the pool listens to it longer than the race does.
+        const hasThrown = !worker.isDead;
+        this.#replace(slot, worker, cause, false);
+        if (hasThrown && ++exceptions === 2) throw taskFailed(cause);
       } finally {
         if (--slot.pending === 0 && !worker.isDead) worker.handle.setBusy(false);
       }
@@ -141,7 +149,7 @@ export class WorkerPool {
     const worker = await this.#worker(slot);
     worker.handle.setBusy(true);
     worker.api.crash().catch(() => {}); // it dies before or after it answers
-    await worker.death.catch((cause: unknown) => this.#replace(slot, worker, cause));
+    await worker.death.catch((cause: unknown) => this.#replace(slot, worker, cause, true));
   }
 
   close(): void {
@@ -149,6 +157,7 @@ export class WorkerPool {
     for (const worker of this.#live) {
       worker.isDead = true;
       worker.handle.terminate();
+      worker.die(new Error("the index was closed"));
     }
     this.#live.clear();
   }
@@ -160,6 +169,13 @@ export class WorkerPool {
 
   async #start(slot: Slot): Promise<LiveWorker> {
     const { spawner, url, kernels } = this.#options;
+    // The first start tells whether workers can run here at all; the others wait for it.
+    if (this.#first === undefined) this.#first = slot;
+    else if (!this.#hasEverStarted) await this.#first.worker?.catch(() => {});
+    if (this.#first !== slot && !this.#hasEverStarted) {
+      slot.worker = undefined;
+      throw new WorkersBlockedError("no worker could be started");
+    }
     for (;;) {
       let handle: WorkerHandle | undefined;
       try {
@@ -170,7 +186,7 @@ export class WorkerPool {
         if (this.#isClosed) throw cause;
         if (!this.#hasEverStarted) {
           slot.worker = undefined;
-          throw new WorkersBlockedError("no worker could be started", { cause });
+          throw new WorkersBlockedError("no worker could be started", { cause }); // the caller gives workers up
         }
         this.#countCrash(slot, cause);
         if (slot.isRetired) throw new SlotRetiredError(`worker slot ${slot.index} could not be started`, { cause });
@@ -199,6 +215,7 @@ export class WorkerPool {
         api,
         level,
         death,
+        die,
         isDead: false,
         attached: new Map(),
         copied: new Map(),
@@ -208,7 +225,7 @@ export class WorkerPool {
       if (this.#isClosed) throw new Error("closed while a worker was starting");
       this.#live.add(worker);
       if (kernels !== null && level === "none") this.#reportPlainJs();
-      death.catch((cause: unknown) => this.#replace(slot, worker, cause));
+      death.catch((cause: unknown) => this.#replace(slot, worker, cause, true));
       handle.setBusy(slot.pending > 0);
       return worker;
     } finally {
@@ -229,18 +246,20 @@ export class WorkerPool {
   }
 
   /** Takes a dead or failed worker out of its slot; the next call starts another. Counts each worker once. */
-  #replace(slot: Slot, worker: LiveWorker, cause: unknown): void {
+  #replace(slot: Slot, worker: LiveWorker, cause: unknown, isDeath: boolean): void {
     if (worker.isDead || this.#isClosed) return;
     worker.isDead = true;
     this.#live.delete(worker);
     worker.handle.terminate();
+    worker.die(cause); // whatever else it was working on runs again too
     slot.worker = undefined;
-    this.#countCrash(slot, cause);
+    this.#countCrash(slot, cause, isDeath);
   }
 
-  #countCrash(slot: Slot, cause: unknown): void {
+  /** Only deaths count against the slot: an exception may be the task's fault, and would retire every slot in turn. */
+  #countCrash(slot: Slot, cause: unknown, isDeath = true): void {
     this.#crashes++;
-    slot.crashes++;
+    if (isDeath) slot.crashes++;
     this.#options.emit({
       code: "worker-crashed",
       level: "warning",
@@ -273,14 +292,14 @@ export class WorkerPool {
     for (const index of blocks) {
       const block = store.blocks[index];
       if (block === undefined) throw new Error(`no block ${index}`);
-      const rows = Math.min(shape.blockRows, store.rowCount - block.firstRow);
-      const known = copied.get(index);
-      const isStale = known === undefined || known.version !== block.version;
-      const first = isStale ? 0 : known.rows;
-      if (first >= rows) continue;
-      const turn = this.#options.slices.take((rows - first) * shape.stride);
+      const turn = this.#options.slices.take(Math.min(shape.blockRows, store.rowCount - block.firstRow) * shape.stride);
       if (turn !== undefined) await turn;
-      const version = block.version;
+      // From here to the copy nothing may wait: the block is to be copied as it is now.
+      const rows = Math.min(shape.blockRows, store.rowCount - block.firstRow);
+      const { version } = block;
+      const known = copied.get(index);
+      const first = known?.version === version ? known.rows : 0;
+      if (first >= rows) continue;
       const vectors = store.view(block.firstRow + first, rows - first).slice();
       const terms = store.terms(block.firstRow + first, rows - first).slice();
       const message = Comlink.transfer(vectors, [vectors.buffer]);
@@ -288,6 +307,15 @@ export class WorkerPool {
       copied.set(index, { version, rows });
     }
   }
+}
+
+function taskFailed(cause: unknown): NearfieldError {
+  return new NearfieldError("WORKER_FAILED", {
+    got: `the same exception from two workers (${String(cause)})`,
+    expected: "workers that can do this search",
+    remedy: "search for fewer queries or a smaller k at once if memory ran out; else report a bug",
+    cause,
+  });
 }
 
 async function attachChunks(worker: LiveWorker, store: RowStore): Promise<void> {

@@ -27,6 +27,8 @@ export class RowStore implements Rows {
   readonly #blocks: MutableBlock[] = [];
   #rowCount = 0;
   #maxNorm = 0;
+  /** Norms of rows finished and not yet committed, by block. */
+  readonly #pending = new Map<number, { min: number; max: number }>();
   #lastTerms: { block: number; view: Float32Array } = { block: -1, view: new Float32Array(0) };
 
   constructor(shape: StoreShape, isShared: boolean) {
@@ -102,13 +104,29 @@ export class RowStore implements Rows {
     const block = this.#blocks[index];
     if (block === undefined) throw new Error(`row ${row} was not reserved`);
     this.#termsOf(index)[row % this.shape.blockRows] = this.shape.metric === "cosine" ? 1 / norm : norm;
-    if (norm > 0 && norm < block.minNorm) block.minNorm = norm;
-    if (norm > block.maxNorm) block.maxNorm = norm;
-    if (norm > this.#maxNorm) this.#maxNorm = norm;
+    const range = this.#pending.get(index);
+    const least = norm > 0 ? norm : Infinity;
+    if (range === undefined) this.#pending.set(index, { min: least, max: norm });
+    else {
+      range.min = Math.min(range.min, least);
+      range.max = Math.max(range.max, norm);
+    }
   }
 
   commit(rowCount: number): void {
     this.#rowCount = rowCount;
+    for (const [index, { min, max }] of this.#pending) {
+      const block = this.#blocks[index];
+      if (block === undefined) continue;
+      block.minNorm = Math.min(block.minNorm, min);
+      block.maxNorm = Math.max(block.maxNorm, max);
+      this.#maxNorm = Math.max(this.#maxNorm, max);
+    }
+    this.#pending.clear();
+  }
+
+  discard(): void {
+    this.#pending.clear();
   }
 
   touch(row: number): void {

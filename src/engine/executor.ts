@@ -67,7 +67,7 @@ export class Executor {
     if (proposer !== undefined) {
       proposal = await this.#propose(proposer, rows, batch, (reason) => degrade(reason, all));
     } else if (session !== undefined) {
-      degrade("device-lost:finished-on-cpu", all);
+      degrade(`${session.absence}:finished-on-cpu`, all);
     }
     if (proposal === undefined) {
       deliver(await exact.search(rows, batch), all, targets, "cpu");
@@ -82,11 +82,16 @@ export class Executor {
     }
     if (settled.length > 0) {
       const part = settled.length === all.length ? batch : subBatch(batch, settled, rows.stride);
-      const picked = { candidates: settled.map((q) => candidates[q] ?? null), rescans };
+      const picked = {
+        candidates: settled.map((q) => candidates[q] ?? null),
+        rescans: Uint8Array.from(settled, (q) => rescans[q] ?? 0),
+      };
       deliver(await exact.settle(rows, part, picked), settled, targets, "gpu");
     }
     if (unsettled.length > 0) {
-      degrade("survivors-overflow:finished-on-cpu", unsettled);
+      // A query without a rescan was not scanned: its magnitude or its k is not for this GPU.
+      for (const q of unsettled)
+        degrade(`${rescans[q] === 1 ? "survivors-overflow" : "gpu-unsuited"}:finished-on-cpu`, [q]);
       deliver(await exact.search(rows, subBatch(batch, unsettled, rows.stride)), unsettled, targets, "cpu");
     }
   }
@@ -196,6 +201,7 @@ function deliver(answer: ExactAnswer, queries: readonly number[], targets: reado
     job.answer.rows.set(topK.rows.subarray(from, from + count), query * job.width);
     job.answer.distances.set(topK.distances.subarray(from, from + count), query * job.width);
     job.answer.counts[query] = count;
+    job.tally.scanned += eligibilityOf(job, query).count;
     job.tally.survivors += settled[i] ?? 0;
     if (by === "gpu") job.tally.answeredByGpu++;
     else job.tally.answeredByCpu++;

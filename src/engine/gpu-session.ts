@@ -19,7 +19,7 @@ export interface SessionOptions {
 type State =
   | { readonly kind: "open"; readonly open: OpenProposer }
   | { readonly kind: "recovering"; readonly cancel: () => void }
-  | { readonly kind: "abandoned"; readonly reason: string }
+  | { readonly kind: "abandoned"; readonly reason: string; readonly isLoss: boolean }
   | { readonly kind: "closed" };
 
 export class GpuSession {
@@ -40,6 +40,11 @@ export class GpuSession {
     return this.#state.kind === "open" ? this.#state.open.proposer : undefined;
   }
 
+  /** Whether searches are on the GPU; of a closed session, whether they were. */
+  get isServing(): boolean {
+    return this.#state.kind === "open" || this.#state.kind === "closed";
+  }
+
   get last(): Proposer {
     return this.#last;
   }
@@ -48,9 +53,17 @@ export class GpuSession {
     return this.#losses;
   }
 
-  /** Why the GPU was given up, once it was. */
-  get abandonedReason(): string | undefined {
-    return this.#state.kind === "abandoned" ? this.#state.reason : undefined;
+  /** Why there is no proposer now, for people. */
+  get absenceReason(): string {
+    const state = this.#state;
+    if (state.kind === "recovering") return "the GPU device was lost and another is being requested";
+    if (state.kind === "abandoned") return `the GPU was given up: ${state.reason}`;
+    return "";
+  }
+
+  /** Why there is no proposer now, as `report.degraded` names it. */
+  get absence(): "device-lost" | "gpu-abandoned" {
+    return this.#state.kind === "abandoned" && !this.#state.isLoss ? "gpu-abandoned" : "device-lost";
   }
 
   /** Fault injection: loses the device. Resolves when the session has noticed. */
@@ -66,7 +79,7 @@ export class GpuSession {
   abandon(reason: string): void {
     if (this.#state.kind !== "open") return;
     this.#state.open.proposer.close();
-    this.#state = { kind: "abandoned", reason };
+    this.#state = { kind: "abandoned", reason, isLoss: false };
     this.#options.emit({
       code: "device-abandoned",
       level: "error",
@@ -102,7 +115,7 @@ export class GpuSession {
     const { clock, recoveryDelaysMs, emit } = this.#options;
     const delay = recoveryDelaysMs[attempt];
     if (delay === undefined) {
-      this.#state = { kind: "abandoned", reason: lastReason };
+      this.#state = { kind: "abandoned", reason: lastReason, isLoss: true };
       emit({
         code: "device-abandoned",
         level: "error",

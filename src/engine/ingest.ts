@@ -7,6 +7,7 @@ import { abortedError, NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { invalidVector, readRows, rejectionReason, rowNorm, type VectorInput } from "../core/matrix.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import { checkSignal, invalidOption } from "./options.ts";
 
 /** Where long work stands. */
 export interface Progress {
@@ -30,6 +31,16 @@ export interface AddResult {
   readonly skipped: number[];
 }
 
+/** Throws INVALID_OPTION. */
+export function checkAddOptions(options: AddOptions): void {
+  if (typeof options !== "object" || options === null) {
+    throw invalidOption("add options", options, "an object such as { signal }", "leave it out");
+  }
+  checkSignal(options.signal);
+  if (options.onProgress === undefined || typeof options.onProgress === "function") return;
+  throw invalidOption("onProgress", options.onProgress, "a function", "leave it out to hear nothing");
+}
+
 /** Writes the vectors behind the committed rows; the caller commits. Rejects without a trace. */
 export async function ingest(
   rows: Rows,
@@ -40,6 +51,7 @@ export async function ingest(
 ): Promise<AddResult> {
   const { dimensions, stride, blockRows, metric } = rows;
   const reader = readRows(vectors, dimensions);
+  rows.discard(); // what an add before this one may have left
   const first = rows.rowCount;
   if (first + reader.count > LIMITS.maxRows) throw tooManyRows(first, reader.count);
   const skipped: number[] = [];

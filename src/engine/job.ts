@@ -1,7 +1,7 @@
 /** One `search()` call on its way: its queries and snapshot, the answer being filled in, and what it took. */
 import type { Eligibility, Rows } from "../core/backend.ts";
 import { describe, NearfieldError } from "../core/errors.ts";
-import { invalidOption } from "./options.ts";
+import { checkSignal, invalidOption } from "./options.ts";
 import { LIMITS } from "../core/limits.ts";
 import { heldBits, RowSet } from "../core/rowset.ts";
 import type { TopK } from "../core/topk.ts";
@@ -31,6 +31,7 @@ export function checkSearch(options: SearchOptions, queries: number, rowCount: n
   if (typeof options !== "object" || options === null) {
     throw invalidOption("search options", options, "an object such as { k: 10 }", "see search");
   }
+  checkSignal(options.signal);
   const { k, maxDistance } = options;
   if (typeof k !== "number" || !Number.isInteger(k) || k < 1) {
     throw new NearfieldError("INVALID_K", {
@@ -111,6 +112,8 @@ export interface Tally {
   finishedAt: number;
   answeredByGpu: number;
   answeredByCpu: number;
+  /** Eligible rows of the queries answered. */
+  scanned: number;
   readonly degraded: Set<string>;
   survivors: number;
   rescans: number;
@@ -124,6 +127,7 @@ export function newTally(now: number): Tally {
     finishedAt: now,
     answeredByGpu: 0,
     answeredByCpu: 0,
+    scanned: 0,
     degraded: new Set(),
     survivors: 0,
     rescans: 0,

@@ -50,22 +50,42 @@ export class Liveness {
     this.#forget();
   }
 
-  /** Removes rows, each in range; returns how many were live. */
-  remove(rows: readonly number[]): number {
-    if (this.#snapshot !== undefined) this.#bits = this.#bits.slice();
-    let removed = 0;
-    for (const row of rows) {
-      if (!hasBit(this.#bits, row)) continue;
-      this.#bits[row >>> 5] = (this.#bits[row >>> 5] ?? 0) & ~(1 << (row & 31));
-      removed++;
-    }
-    this.#count -= removed;
-    this.#forget();
-    return removed;
+  /** Begins a removal: nothing shows until `apply`, which no other change may come before. */
+  beginRemoval(): Removal {
+    return new Removal(this.#bits.slice(), (bits, removed) => {
+      this.#bits = bits;
+      this.#count -= removed;
+      this.#forget();
+    });
   }
 
   #forget(): void {
     this.#snapshot = undefined;
     this.#filtered = new WeakMap();
+  }
+}
+
+/** Rows on their way out: marked in a copy, so that a long removal can be sliced and still be seen wholly or not at all. */
+export class Removal {
+  readonly #bits: Uint32Array;
+  readonly #publish: (bits: Uint32Array, removed: number) => void;
+  #removed = 0;
+
+  constructor(bits: Uint32Array, publish: (bits: Uint32Array, removed: number) => void) {
+    this.#bits = bits;
+    this.#publish = publish;
+  }
+
+  /** Marks a row, in range; one that is gone already is ignored. */
+  mark(row: number): void {
+    if (!hasBit(this.#bits, row)) return;
+    this.#bits[row >>> 5] = (this.#bits[row >>> 5] ?? 0) & ~(1 << (row & 31));
+    this.#removed++;
+  }
+
+  /** Makes the removal visible; returns how many rows it took. */
+  apply(): number {
+    if (this.#removed > 0) this.#publish(this.#bits, this.#removed);
+    return this.#removed;
   }
 }

@@ -169,3 +169,9 @@ function unsupported(what: string, instead: string): NearfieldError {
     remedy: "this version does not have it yet",
   });
 }
+
+/** Throws INVALID_OPTION for a signal that is none. */
+export function checkSignal(signal: unknown): void {
+  if (signal === undefined || signal instanceof AbortSignal) return;
+  throw invalidOption("signal", signal, "an AbortSignal", "leave it out, or give controller.signal");
+}

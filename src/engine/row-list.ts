@@ -4,7 +4,7 @@ import type { WorkSlices } from "../core/slices.ts";
 import type { Liveness } from "./liveness.ts";
 
 /** What looking at one row number costs, in elements: an iterator step and some checks, about 10 ns. */
-const ROW_COST = 4;
+export const ROW_COST = 4;
 
 /** Row numbers as callers give them, each in range. Throws INVALID_ROW. */
 export async function checkedRows(rows: Iterable<number>, rowCount: number, slices: WorkSlices): Promise<number[]> {

@@ -16,6 +16,8 @@ export interface Job {
   readonly width: number;
   /** Elements that one query brings along: its vector, and its bitmap where it has one of its own. */
   readonly elements: number;
+  /** A bitmap that all queries of the job share, perhaps with other jobs, and what copying it costs in elements. */
+  readonly shared?: { readonly key: object; readonly elements: number } | undefined;
   /** Jobs may share a batch only when they read the same rows. */
   readonly group: object;
   readonly signal?: AbortSignal | undefined;
@@ -42,8 +44,12 @@ interface Entry<J extends Job> {
   next: number;
   /** Queries answered. */
   done: number;
+  /** Pieces in batches under way. */
+  inFlight: number;
   isSettled: boolean;
   settle(error?: unknown): void;
+  /** Tells the job's owner, if it is settled and in no batch. */
+  release(): void;
 }
 
 export class Scheduler<J extends Job> {
@@ -69,13 +75,30 @@ export class Scheduler<J extends Job> {
     };
   }
 
-  /** Resolves when all queries of the job are answered. Rejects with BUSY, ABORTED, CLOSED, or what execute rejected with. */
-  submit(job: J): Promise<void> {
-    if (this.#closing !== undefined) return Promise.reject(this.#closing.refusal());
-    if (job.signal?.aborted === true) return Promise.reject(abortedError(job.signal));
-    if (this.#queuedQueries > 0 && this.#queuedQueries + job.queries > this.#options.maxQueued) {
-      return Promise.reject(busy(this.#queuedQueries, job.queries, this.#options.maxQueued));
+  /**
+   * Resolves when all queries of the job are answered. Rejects with BUSY, ABORTED, CLOSED, or what
+   * execute rejected with; at once, even while a batch still works on the job: `onReleased` is
+   * called, once, when no batch does any more.
+   */
+  submit(job: J, onReleased: () => void = () => {}): Promise<void> {
+    const refusal = this.#refusal(job);
+    if (refusal !== undefined) {
+      onReleased();
+      return Promise.reject(refusal);
     }
+    return this.#enqueue(job, onReleased);
+  }
+
+  #refusal(job: J): Error | undefined {
+    if (this.#closing !== undefined) return this.#closing.refusal();
+    if (job.signal?.aborted === true) return abortedError(job.signal);
+    if (this.#queuedQueries > 0 && this.#queuedQueries + job.queries > this.#options.maxQueued) {
+      return busy(this.#queuedQueries, job.queries, this.#options.maxQueued);
+    }
+    return undefined;
+  }
+
+  #enqueue(job: J, onReleased: () => void): Promise<void> {
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         if (job.signal !== undefined) entry.settle(abortedError(job.signal));
@@ -84,7 +107,11 @@ export class Scheduler<J extends Job> {
         job,
         next: 0,
         done: 0,
+        inFlight: 0,
         isSettled: false,
+        release: () => {
+          if (entry.isSettled && entry.inFlight === 0) onReleased();
+        },
         settle: (error) => {
           if (entry.isSettled) return;
           entry.isSettled = true;
@@ -92,6 +119,7 @@ export class Scheduler<J extends Job> {
           this.#withdraw(entry);
           if (error === undefined) resolve();
           else reject(error);
+          entry.release();
         },
       };
       job.signal?.addEventListener("abort", onAbort, { once: true });
@@ -138,6 +166,7 @@ export class Scheduler<J extends Job> {
     let room = LIMITS.batchQueries;
     let elements = LIMITS.batchElements;
     let width = 1;
+    const sharedKeys = new Set<object>();
     for (;;) {
       const entry = this.#queue[0];
       if (entry === undefined || entry.job.group !== group) break;
@@ -145,14 +174,17 @@ export class Scheduler<J extends Job> {
       const taken = LIMITS.batchQueries - room;
       const slots = Math.floor(LIMITS.batchResults / width) - taken;
       const share = this.#queue.length > 1 ? LIMITS.fairQueries : LIMITS.batchQueries;
-      const fitting = Math.min(slots, Math.floor(elements / entry.job.elements));
+      const { shared } = entry.job;
+      const extra = shared === undefined || sharedKeys.has(shared.key) ? 0 : shared.elements;
+      const fitting = Math.min(slots, Math.floor((elements - extra) / entry.job.elements));
       const least = batch.length === 0 ? 1 : 0; // one query goes through, whatever its size
       const count = Math.min(entry.job.queries - entry.next, room, share, Math.max(least, fitting));
       if (count <= 0) break;
       batch.push({ entry, piece: { job: entry.job, first: entry.next, count } });
       entry.next += count;
       room -= count;
-      elements -= count * entry.job.elements;
+      elements -= count * entry.job.elements + extra;
+      if (shared !== undefined) sharedKeys.add(shared.key);
       this.#queuedQueries -= count;
       this.#queue.shift();
       if (entry.next < entry.job.queries) this.#queue.push(entry);
@@ -167,15 +199,21 @@ export class Scheduler<J extends Job> {
       this.#largestBatch,
       batch.reduce((sum, { piece }) => sum + piece.count, 0),
     );
+    for (const { entry } of batch) entry.inFlight++;
+    let failure: { readonly error: unknown } | undefined;
     try {
       await this.#options.execute(batch.map(({ piece }) => piece));
-      for (const { entry, piece } of batch) {
-        entry.done += piece.count;
-        if (entry.done === entry.job.queries) entry.settle();
-      }
     } catch (error) {
-      for (const { entry } of batch) entry.settle(error);
+      failure = { error };
     } finally {
+      for (const { entry, piece } of batch) {
+        entry.inFlight--;
+        entry.done += piece.count;
+        if (failure !== undefined) entry.settle(failure.error);
+        else if (entry.isSettled)
+          entry.release(); // aborted meanwhile
+        else if (entry.done === entry.job.queries) entry.settle();
+      }
       this.#inFlight--;
       if (this.#closing !== undefined && this.#inFlight === 0) this.#closing.idle();
       // What gathered meanwhile waited long enough: no further window.

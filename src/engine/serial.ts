@@ -7,22 +7,30 @@ import { abortedError } from "../core/errors.ts";
 /** Runs tasks one at a time, first come first served. */
 export class SerialQueue {
   #tail: Promise<unknown> = Promise.resolve();
-  #refusal: (() => Error) | undefined;
+  readonly #waiting = new Set<{ readonly refuse: (error: Error) => void }>();
 
-  /** Rejects with ABORTED, without running, when the signal aborts before the task's turn. */
+  /** Rejects at once with ABORTED when the signal aborts before the task's turn; the task does not run then. */
   run<T>(task: () => Promise<T>, signal?: AbortSignal): Promise<T> {
-    const turn = this.#tail.then(() => {
-      if (this.#refusal !== undefined) throw this.#refusal();
-      if (signal?.aborted === true) throw abortedError(signal);
-      return task();
+    return new Promise((resolve, reject) => {
+      const waiter = { refuse: reject };
+      this.#waiting.add(waiter);
+      const onAbort = (): void => {
+        if (signal === undefined || !this.#waiting.delete(waiter)) return;
+        reject(abortedError(signal));
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#tail = this.#tail.then(async () => {
+        signal?.removeEventListener("abort", onAbort);
+        if (!this.#waiting.delete(waiter)) return; // refused meanwhile
+        await task().then(resolve, reject);
+      });
     });
-    this.#tail = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
-    return turn;
   }
 
   /** Lets the running task finish and refuses the waiting ones; resolves when nothing runs. */
   async close(refusal: () => Error): Promise<void> {
-    this.#refusal = refusal;
+    for (const waiter of this.#waiting) waiter.refuse(refusal());
+    this.#waiting.clear();
     await this.#tail;
   }
 }
@@ -37,14 +45,31 @@ export class ReadersWriterLock {
     return this.#readers;
   }
 
-  /** Enters as a reader: at once (undefined) or when the promise resolves. Pair with `endRead`. */
-  beginRead(): Promise<void> | undefined {
+  /**
+   * Enters as a reader: at once (undefined) or when the promise resolves; pair with `endRead`.
+   * Rejects with ABORTED, without having entered, when the signal aborts first.
+   */
+  beginRead(signal?: AbortSignal): Promise<void> | undefined {
     if (!this.#isWriting && this.#waiting.length === 0) {
       this.#readers++;
       return undefined;
     }
-    return new Promise((resolve) => {
-      this.#waiting.push({ isWriter: false, enter: resolve });
+    return new Promise((resolve, reject) => {
+      const waiter = {
+        isWriter: false,
+        enter: (): void => {
+          signal?.removeEventListener("abort", onAbort);
+          resolve();
+        },
+      };
+      const onAbort = (): void => {
+        const at = this.#waiting.indexOf(waiter);
+        if (signal === undefined || at < 0) return;
+        this.#waiting.splice(at, 1);
+        reject(abortedError(signal));
+      };
+      signal?.addEventListener("abort", onAbort, { once: true });
+      this.#waiting.push(waiter);
     });
   }
 

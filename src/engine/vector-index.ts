@@ -7,9 +7,9 @@
  * searches, `replace` waits for searches called before it, `compact` builds a second store and
  * searches called before it finish on the first.
  */
-import type { BackendInfo, Eligibility, ExactBackend, Rows } from "../core/backend.ts";
+import { type BackendInfo, DeviceLostError, type Eligibility, type ExactBackend, type Rows } from "../core/backend.ts";
 import { type Clock, nextTurn } from "../core/clock.ts";
-import { abortedError, closedError } from "../core/errors.ts";
+import { abortedError, closedError, NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { readRows, rowNorm, type VectorInput } from "../core/matrix.ts";
 import type { FloatMetric, Precision } from "../core/metric.ts";
@@ -17,10 +17,10 @@ import type { WorkSlices } from "../core/slices.ts";
 import { NO_ROW, type TopK } from "../core/topk.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
-import { type AddOptions, type AddResult, ingest, readOne, readQueries } from "./ingest.ts";
-import { checkSearch, eligibilityOf, newTally, type SearchJob, type SearchOptions } from "./job.ts";
+import { type AddOptions, type AddResult, checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
+import { type CheckedSearch, checkSearch, eligibilityOf, newTally, type SearchJob, type SearchOptions } from "./job.ts";
 import { Liveness } from "./liveness.ts";
-import { checkedRows, checkLive } from "./row-list.ts";
+import { checkedRows, checkLive, ROW_COST } from "./row-list.ts";
 import type { IndexStats, VectorIndex } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
 import { Scheduler } from "./scheduler.ts";
@@ -40,6 +40,9 @@ export interface IndexParts {
   readonly clock: Clock;
   readonly slices: WorkSlices;
 }
+
+/** Words of a bitmap that cost as much as one element of a vector: they are copied, nothing more. */
+const BITMAP_WORDS_PER_ELEMENT = 8;
 
 /** A row store and who reads it. */
 interface Generation {
@@ -92,16 +95,16 @@ export class Index implements VectorIndex {
 
   get backend(): BackendInfo {
     const { session, exact, cpuReason } = this.#parts;
-    const abandoned = session?.abandonedReason;
-    if (session !== undefined && abandoned === undefined) return session.last.info;
-    const reason = abandoned === undefined ? cpuReason : `the GPU was given up: ${abandoned}`;
+    if (session?.isServing === true) return session.last.info;
+    const reason = session === undefined ? cpuReason : session.absenceReason;
     return { kind: "cpu", software: false, features: [], limits: {}, ...exact.info, reason };
   }
 
-  add(vectors: VectorInput, options: AddOptions = {}): Promise<AddResult> {
+  async add(vectors: VectorInput, options: AddOptions = {}): Promise<AddResult> {
+    checkAddOptions(options);
     return this.#change("add", options.signal, async () => {
       const { rows, live } = this.#generation;
-      const { skipsInvalid, slices, emit, session } = this.#parts;
+      const { skipsInvalid, slices, emit } = this.#parts;
       const result = await ingest(rows, vectors, options, skipsInvalid, slices);
       rows.commit(result.first + result.count);
       live.append(result.count);
@@ -112,8 +115,7 @@ export class Index implements VectorIndex {
           message: `${result.skipped.length} invalid rows were left out of ${result.count + result.skipped.length}`,
         });
       }
-      // Upload now rather than in the first search; a failure shows there.
-      session?.proposer?.sync(rows).catch(() => {});
+      this.#uploadAhead(rows);
       return result;
     });
   }
@@ -122,7 +124,7 @@ export class Index implements VectorIndex {
     this.#checkOpen("get");
     const { rows: store, live } = this.#generation;
     const list = await checkedRows(rows, live.rowCount, this.#parts.slices);
-    const values = new Float32Array(list.length * this.dimensions);
+    const values = allocated(`${list.length} rows`, () => new Float32Array(list.length * this.dimensions));
     for (const [i, row] of list.entries()) {
       const turn = this.#parts.slices.take(store.stride);
       if (turn !== undefined) await turn;
@@ -140,7 +142,9 @@ export class Index implements VectorIndex {
       const { values, norm } = readOne(vector, rows);
       await lock.write(() => {
         rows.view(row, 1).set(values);
+        rows.discard();
         rows.finishRow(row, norm);
+        rows.commit(rows.rowCount);
         rows.touch(row);
       });
     });
@@ -149,7 +153,15 @@ export class Index implements VectorIndex {
   remove(rows: Iterable<number>): Promise<number> {
     return this.#change("remove", undefined, async () => {
       const { live } = this.#generation;
-      return live.remove(await checkedRows(rows, live.rowCount, this.#parts.slices));
+      const { slices } = this.#parts;
+      const list = await checkedRows(rows, live.rowCount, slices);
+      const removal = live.beginRemoval();
+      for (const row of list) {
+        const turn = slices.take(ROW_COST);
+        if (turn !== undefined) await turn;
+        removal.mark(row);
+      }
+      return removal.apply();
     });
   }
 
@@ -169,41 +181,33 @@ export class Index implements VectorIndex {
   async search(queries: VectorInput, options: SearchOptions): Promise<SearchResult> {
     this.#checkOpen("search");
     const generation = this.#generation;
-    const { rows, live, lock } = generation;
+    const { live, lock } = generation;
     const count = readRows(queries, this.dimensions).count;
     const checked = checkSearch(options, count, live.rowCount);
     const { signal } = options;
     if (signal?.aborted === true) throw abortedError(signal);
     const snapshot = live.snapshot();
     const calledAt = this.#parts.clock.now();
+    const admission = lock.beginRead(signal);
     this.#running++;
-    const admission = lock.beginRead();
+    if (admission !== undefined) {
+      await admission.catch((error: unknown) => {
+        this.#leave(generation, false);
+        throw error;
+      });
+    }
+    let isHandedOver = false;
     try {
-      if (admission !== undefined) await admission;
-      const { vectors, norms } = await readQueries(queries, rows, this.#parts.slices);
-      const eligibilities =
-        checked.filters.length === 0 ? [snapshot] : await this.#filtered(live, snapshot, checked.filters);
-      const job: SearchJob = {
-        group: rows,
-        queries: count,
-        width: checked.width,
-        elements: rows.stride + (eligibilities.length > 1 ? snapshot.bits.length : 0),
-        vectors,
-        norms,
-        eligibilities,
-        maxDistance: checked.maxDistance,
-        answer: await blankAnswer(count, checked.width, this.#parts.slices),
-        tally: newTally(calledAt),
-        signal,
-      };
-      if (count > 0 && checked.width > 0) await this.#scheduler.submit(job);
+      const job = await this.#prepareJob(generation, queries, checked, snapshot, calledAt, signal);
+      if (count > 0 && checked.width > 0) {
+        isHandedOver = true; // from here the scheduler says when nobody reads the rows any more
+        await this.#scheduler.submit(job, () => this.#leave(generation, true));
+      }
       this.#searches++;
       this.#queries += count;
       return searchResult(count, job.answer, this.#report(job));
     } finally {
-      lock.endRead();
-      this.#releaseIfUnread(generation);
-      if (--this.#running === 0) this.#onIdle?.();
+      if (!isHandedOver) this.#leave(generation, true);
     }
   }
 
@@ -266,6 +270,59 @@ export class Index implements VectorIndex {
     return this.#changes.run(task, signal);
   }
 
+  /** Reads the queries and works out which rows each may find, in slices. */
+  async #prepareJob(
+    { rows, live }: Generation,
+    queries: VectorInput,
+    checked: CheckedSearch,
+    snapshot: Eligibility,
+    calledAt: number,
+    signal: AbortSignal | undefined,
+  ): Promise<SearchJob> {
+    const { slices } = this.#parts;
+    const { vectors, norms } = await readQueries(queries, rows, slices);
+    const { filters, width, maxDistance } = checked;
+    const eligibilities = filters.length === 0 ? [snapshot] : await this.#filtered(live, snapshot, filters);
+    const [first] = eligibilities;
+    const bitmap = Math.ceil(snapshot.bits.length / BITMAP_WORDS_PER_ELEMENT);
+    const isShared = eligibilities.length === 1 && first !== undefined;
+    return {
+      group: rows,
+      queries: norms.length,
+      width,
+      elements: rows.stride + (isShared ? 0 : bitmap),
+      shared: isShared ? { key: first, elements: bitmap } : undefined,
+      vectors,
+      norms,
+      eligibilities,
+      maxDistance,
+      answer: await blankAnswer(norms.length, width, slices),
+      tally: newTally(calledAt),
+      signal,
+    };
+  }
+
+  /** A search no longer reads the rows. */
+  #leave(generation: Generation, hasEntered: boolean): void {
+    if (hasEntered) generation.lock.endRead();
+    this.#releaseIfUnread(generation);
+    if (--this.#running === 0) this.#onIdle?.();
+  }
+
+  /** Sends new rows to the GPU now rather than in the first search. A failure is told; the next search sends them again. */
+  #uploadAhead(rows: Rows): void {
+    const { session, emit } = this.#parts;
+    session?.proposer?.sync(rows).catch((cause: unknown) => {
+      if (cause instanceof DeviceLostError) return; // the session tells of it
+      emit({
+        code: "gpu-failed",
+        level: "warning",
+        message: `sending rows to the GPU failed: ${String(cause)}`,
+        cause,
+      });
+    });
+  }
+
   async #filtered(live: Liveness, snapshot: Eligibility, filters: readonly Uint32Array[]): Promise<Eligibility[]> {
     const distinct = new Map<Uint32Array, Eligibility>();
     const eligibilities: Eligibility[] = [];
@@ -291,8 +348,8 @@ export class Index implements VectorIndex {
     const startedAt = Math.min(tally.startedAt, tally.finishedAt);
     return {
       backend: byGpu ? "gpu" : "cpu",
-      exact: true,
-      scanned: total,
+      exact: tally.scanned === total,
+      scanned: tally.scanned,
       total,
       degraded: [...tally.degraded],
       scan: { method: "full", prefixDimensions: this.dimensions, survivors: tally.survivors, rescans: tally.rescans },
@@ -319,29 +376,45 @@ function newGeneration(exact: ExactBackend): Generation {
 /** Copies the live rows of one store to another; returns old row → new row. */
 async function copyLive(from: Generation, to: Generation, slices: WorkSlices): Promise<Uint32Array> {
   const { rowCount } = from.live;
-  const mapping = new Uint32Array(rowCount).fill(NO_ROW);
+  const mapping = allocated("a number for each row", () => new Uint32Array(rowCount));
   let next = 0;
   for (let row = 0; row < rowCount; row++) {
-    if (!from.live.has(row)) continue;
-    const turn = slices.take(from.rows.stride);
+    const isLive = from.live.has(row);
+    const turn = slices.take(isLive ? from.rows.stride : ROW_COST);
     if (turn !== undefined) await turn;
+    mapping[row] = isLive ? next : NO_ROW;
+    if (!isLive) continue;
     to.rows.reserve(next);
     to.rows.view(next, 1).set(from.rows.view(row, 1));
     to.rows.finishRow(next, rowNorm(from.rows.view(row, 1), 0, from.rows.stride));
-    mapping[row] = next++;
+    next++;
   }
   to.live.append(next);
   return mapping;
 }
 
+/** What the caller asked for, or OUT_OF_MEMORY where there is no room for it. */
+function allocated<T>(what: string, allocate: () => T): T {
+  try {
+    return allocate();
+  } catch (cause) {
+    throw new NearfieldError("OUT_OF_MEMORY", {
+      got: `no memory for ${what}`,
+      expected: "room for the arrays to be returned",
+      remedy: "ask for less at once",
+      cause,
+    });
+  }
+}
+
 /** An answer without any rows yet. */
 async function blankAnswer(queries: number, width: number, slices: WorkSlices): Promise<TopK> {
-  const answer: TopK = {
+  const answer: TopK = allocated(`${queries} × ${width} results`, () => ({
     k: width,
     rows: new Uint32Array(queries * width),
     distances: new Float32Array(queries * width),
     counts: new Uint32Array(queries),
-  };
+  }));
   for (let at = 0; at < answer.rows.length; at += slices.budget) {
     const end = Math.min(answer.rows.length, at + slices.budget);
     const turn = slices.take(end - at);

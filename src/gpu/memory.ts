@@ -7,6 +7,7 @@ export class DeviceMemory {
   readonly #live = new Map<GPUBuffer, number>();
   #created = 0;
   #bytes = 0;
+  #isClosed = false;
 
   constructor(device: GPUDevice) {
     this.device = device;
@@ -21,7 +22,9 @@ export class DeviceMemory {
     return this.#bytes;
   }
 
+  /** Throws after `destroyAll`: whoever still works then is to stop. */
   create(label: string, size: number, usage: number): GPUBuffer {
+    if (this.#isClosed) throw new Error(`no buffer "${label}" is made any more: the memory was let go of`);
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
     const buffer = this.errors.run(() => this.device.createBuffer({ label: `nearfield ${label}`, size: bytes, usage }));
     this.#live.set(buffer, bytes);
@@ -44,6 +47,7 @@ export class DeviceMemory {
   }
 
   destroyAll(): void {
+    this.#isClosed = true;
     for (const buffer of this.#live.keys()) buffer.destroy();
     this.#live.clear();
     this.#bytes = 0;

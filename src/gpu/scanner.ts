@@ -64,6 +64,7 @@ export class GpuScanner implements Proposer {
   #turn: Promise<unknown> = Promise.resolve();
   #uploadedBytes = 0;
   #isLost = false;
+  #isClosed = false;
 
   constructor(options: GpuOptions) {
     this.#options = options;
@@ -129,6 +130,7 @@ export class GpuScanner implements Proposer {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#forgetCopies();
     this.#memory.destroyAll();
     this.#open.close();
@@ -155,7 +157,7 @@ export class GpuScanner implements Proposer {
   /** One piece of work at a time; WebGPU's own errors count as its failure, and a lost device is told from a failed one. */
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
     const run = async (): Promise<T> => {
-      if (this.#isLost) throw new DeviceLostError("the GPU device is lost");
+      if (this.#isLost || this.#isClosed) throw new DeviceLostError("the GPU device is lost or was let go of");
       try {
         const value = await work();
         await this.#memory.errors.settle();
@@ -164,7 +166,8 @@ export class GpuScanner implements Proposer {
       } catch (cause) {
         this.#commands.discard();
         const reported = await this.#memory.errors.settle().catch((error: unknown) => error);
-        if (await this.#wasLost()) throw new DeviceLostError("the GPU device was lost during the search", { cause });
+        if (this.#isClosed || (await this.#wasLost()))
+          throw new DeviceLostError("the GPU device was lost during the search", { cause });
         this.#forgetCopies();
         const failure = reported ?? cause;
         if (failure instanceof GpuOutOfMemory) throw outOfDeviceMemory(failure, this.#memory.bytesAllocated);
@@ -196,16 +199,21 @@ export class GpuScanner implements Proposer {
     const candidates: (Uint32Array | null)[] = Array.from({ length: batch.count }, () => null);
     const rescans = new Uint8Array(batch.count);
     const taken: { number: number; scan: ScanQuery }[] = [];
+    const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
+    const rescanRows = this.#options.tuning?.rescanRows ?? LIMITS.rescanRows;
     for (let number = 0; number < batch.count; number++) {
       const norm = batch.norms[number] ?? 0;
       const maxDistance = batch.maxDistances[number] ?? Infinity;
+      // A query that asks for more rows than one binding lists, or that float32 cannot hold, stays null.
+      if (readBackCapacity(batch.wanted[number] ?? 0, marginRows) * 4 > this.#limits.maxBindingBytes) continue;
       const scan = scanQuery(source.metric, source.dimensions, norm, residency.exponent, maxDistance);
       if (scan !== undefined) taken.push({ number, scan });
     }
     const shards = residency.shards(rowCount);
-    const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
-    const rescanRows = this.#options.tuning?.rescanRows ?? LIMITS.rescanRows;
-    const most = readBackCapacity(batch.k, marginRows);
+    const most = taken.reduce(
+      (a, { number }) => Math.max(a, readBackCapacity(batch.wanted[number] ?? 0, marginRows)),
+      1,
+    );
     const tileSize = tileQueries(taken.length, shards, most, bitmapWords(batch), this.#limits);
     for (let at = 0; at < taken.length; at += tileSize) {
       const queries = taken.slice(at, at + tileSize);

@@ -1,6 +1,6 @@
 /**
  * The shaders one by one: every variant compiles (Dawn's null backend, in milliseconds), parameter
- * structs have the layout that the host writes, and each kernel equals its twin on a device.
+ * structs have the layout that the host writes, and repack and select equal their twins on a device (scan and collect: the contract table).
  */
 import { create } from "webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";

@@ -198,6 +198,7 @@ describe("an open index", () => {
     ["maxDistance NaN", { k: 1, maxDistance: Number.NaN }, "INVALID_OPTION"],
     ["maxDistance as text", { k: 1, maxDistance: "1" }, "INVALID_OPTION"],
     ["a signal aborted before", { k: 1, signal: AbortSignal.abort("no") }, "ABORTED"],
+    ["a signal that is none", { k: 1, signal: {} }, "INVALID_OPTION"],
   ])("search with %s is refused", async (_, options, code) => {
     const error = await rejection(() => index.search([1, 0, 0], options as SearchOptions));
     expect(error.code).toBe(code);
@@ -216,6 +217,13 @@ describe("an open index", () => {
     ["replace by two vectors", () => index.replace(0, [1, 2, 3, 4, 5, 6]), "INVALID_DIMENSIONS"],
     ["replace by no vector", () => index.replace(0, []), "INVALID_DIMENSIONS"],
     ["add with a signal aborted before", () => index.add([1, 2, 3], { signal: AbortSignal.abort("no") }), "ABORTED"],
+    ["add with null for options", () => index.add([1, 2, 3], null as never), "INVALID_OPTION"],
+    ["add with a signal that is none", () => index.add([1, 2, 3], { signal: 5 as never }), "INVALID_OPTION"],
+    [
+      "add with an onProgress that is no function",
+      () => index.add([1, 2, 3], { onProgress: 5 as never }),
+      "INVALID_OPTION",
+    ],
     [
       "add of one bad row among good ones",
       () =>

@@ -221,7 +221,8 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
     await index.add(large);
     await index.get(Array.from({ length: 50_000 }, (_, i) => i));
     await index.search(large.subarray(0, 64 * 40), { k: 3 });
-    await index.remove([1, 2, 3]);
+    await index.search(large.subarray(0, 64), { k: 60_000 });
+    await index.remove(Array.from({ length: 40_000 }, (_, i) => i));
     await index.compact();
     const { slices, sliceBudget } = index.stats();
     expect(slices.count).toBeGreaterThan(8);
@@ -246,29 +247,94 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
     expect([...(await index.search(query(4), { k: 9 })).rows]).toEqual(wanted);
   });
 
+  /** Waits, turn by turn, until a batch is under way. */
+  async function batchBegins(index: VectorIndex, before = 0): Promise<void> {
+    while (index.stats().batches === before) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+    }
+  }
+
   rule("rule 10: close lets running searches finish, refuses queued ones with CLOSED, and is idempotent", async () => {
     const index = await open();
     await index.add(rows);
-    const searches = Array.from({ length: 30 }, (_, q) => index.search(query(q), { k: 3 }));
+    const running = index.search(queries, { k: 3 });
+    await batchBegins(index);
+    const more = Array.from({ length: 30 }, (_, q) => index.search(query(q), { k: 3 }));
     const closing = index.close();
     expect(index.close()).toBe(closing);
-    const outcomes = await Promise.allSettled(searches);
+    const outcomes = await Promise.allSettled(more);
     await closing;
+    const result = await running;
+    for (let q = 0; q < 40; q++) expect(result.hits(q).map((h) => h.row)).toEqual(truth(rows, query(q), 3));
     for (const [q, outcome] of outcomes.entries()) {
       if (outcome.status === "fulfilled") expect([...outcome.value.rows]).toEqual(truth(rows, query(q), 3));
       else expect(outcome.reason).toMatchObject({ code: "CLOSED" });
     }
+    expect(outcomes.some((o) => o.status === "rejected")).toBe(true);
     await expect(index.search(query(0), { k: 1 })).rejects.toMatchObject({ code: "CLOSED" });
   });
 
-  rule("rule 10: an abort during a search rejects it with the reason as cause, and the index goes on", async () => {
+  rule(
+    "rule 10: an abort during a search rejects it at once with the reason as cause, and the index goes on",
+    async () => {
+      const index = await open();
+      await index.add(rows);
+      const controller = new AbortController();
+      const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+        code: "ABORTED",
+        cause: new Error("gone"),
+      });
+      await batchBegins(index);
+      controller.abort(new Error("gone"));
+      await searching;
+      expect([...(await index.search(query(0), { k: 3 })).rows]).toEqual(truth(rows, query(0), 3));
+    },
+  );
+
+  rule(
+    "rule 5: an aborted search that still runs holds replace and compact back, so that no copy goes stale",
+    async () => {
+      const index = await open();
+      await index.add(rows);
+      for (let round = 0; round < 3; round++) {
+        const controller = new AbortController();
+        const { batches } = index.stats();
+        const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+          code: "ABORTED",
+        });
+        await batchBegins(index, batches);
+        controller.abort();
+        await index.replace(1999 - round, query(round));
+        await searching;
+        expect((await index.search(query(round), { k: 1 })).hits()).toEqual([{ row: 1999 - round, distance: 0 }]);
+      }
+      const controller = new AbortController();
+      const { batches } = index.stats();
+      const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+        code: "ABORTED",
+      });
+      await batchBegins(index, batches);
+      controller.abort();
+      await index.remove([0]);
+      await index.compact();
+      await searching;
+      expect((await index.search(query(2), { k: 1 })).hits()).toEqual([{ row: 1996, distance: 0 }]);
+    },
+  );
+
+  rule("an add that was refused leaves no trace in how later searches are done", async () => {
     const index = await open();
     await index.add(rows);
-    const controller = new AbortController();
-    const searching = index.search(queries, { k: 3, signal: controller.signal });
-    controller.abort(new Error("gone"));
-    await expect(searching).rejects.toMatchObject({ code: "ABORTED", cause: new Error("gone") });
-    expect([...(await index.search(query(0), { k: 3 })).rows]).toEqual(truth(rows, query(0), 3));
+    const before = (await index.search(query(0), { k: 3 })).report.scan;
+    const bad = new Float32Array(3 * D).fill(1e30);
+    bad[2 * D] = Number.NaN;
+    await expect(index.add(bad)).rejects.toMatchObject({ code: "INVALID_VECTOR" });
+    await index.add(rows.subarray(0, D));
+    const after = (await index.search(query(0), { k: 3 })).report.scan;
+    expect(after.survivors).toBeLessThanOrEqual(before.survivors + 1);
+    expect(after.rescans).toBe(0);
   });
 
   rule("64 concurrent single searches need at most two batches, and each gets its own answer", async () => {

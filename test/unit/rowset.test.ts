@@ -56,6 +56,8 @@ describe("RowSet", () => {
     ["a negative size", () => RowSet.of([], -1), "INVALID_FILTER_SIZE"],
     ["too few words", () => RowSet.fromBits(new Uint32Array(1), 33), "INVALID_FILTER_SIZE"],
     ["bits of another type", () => RowSet.fromBits([1] as unknown as Uint32Array, 3), "INVALID_FILTER"],
+    ["rows that are no list", () => RowSet.of(null as never, 5), "INVALID_ROW"],
+    ["a set that is none", () => RowSet.of([], 5).or({} as never), "INVALID_FILTER"],
     ["sets of different sizes", () => RowSet.of([], 5).and(RowSet.of([], 6)), "INVALID_FILTER_SIZE"],
   ])("%s is refused", (_, act, code) => {
     expect(act).toThrow(expect.objectContaining({ code }));

@@ -167,6 +167,32 @@ describe("the scheduler", () => {
     });
   });
 
+  test("tells when no batch works on an aborted search any more, which is later than its rejection", async () => {
+    const { clock, scheduler, finish } = setUp();
+    const log: string[] = [];
+    const controller = new AbortController();
+    const searching = scheduler.submit(job("aborted", 1, { signal: controller.signal }), () => log.push("released"));
+    await clock.advance(0);
+    const rejected = expect(searching).rejects.toMatchObject({ code: "ABORTED" });
+    controller.abort();
+    await rejected;
+    expect(log).toEqual([]);
+    await finish();
+    expect(log).toEqual(["released"]);
+    await scheduler.submit(job("dead", 1, { signal: controller.signal }), () => log.push("refused")).catch(() => {});
+    expect(log).toEqual(["released", "refused"]);
+  });
+
+  test("counts a bitmap that jobs share once a batch", async () => {
+    const { clock, scheduler, batches } = setUp();
+    const heavy = { elements: LIMITS.batchElements * 0.75 };
+    const shared = { key: {}, ...heavy };
+    for (const name of ["a", "b"]) void scheduler.submit(job(name, 1, { shared }));
+    void scheduler.submit(job("c", 1, { shared: { key: {}, ...heavy } }));
+    await clock.advance(0);
+    expect(batches.map(sizes)).toEqual([{ a: 1, b: 1 }, { c: 1 }]);
+  });
+
   test("a failing batch rejects its own searches and no others", async () => {
     const { clock, scheduler, finish } = setUp();
     const bad = scheduler.submit(job("bad"));

@@ -28,9 +28,15 @@ describe("SerialQueue", () => {
       hasRun = true;
       await settle();
     }, controller.signal);
+    const log: string[] = [];
+    void first.then(() => log.push("first done"));
+    const refused = expect(second).rejects.toMatchObject({ code: "ABORTED" });
+    void refused.then(() => log.push("second refused"));
     controller.abort();
+    await refused;
     await first;
-    await expect(second).rejects.toMatchObject({ code: "ABORTED" });
+    await queue.run(settle);
+    expect(log).toEqual(["second refused", "first done"]); // at once, not when its turn comes
     expect(hasRun).toBe(false);
   });
 
@@ -39,9 +45,10 @@ describe("SerialQueue", () => {
     const running = queue.run(settle);
     const waiting = queue.run(settle);
     await Promise.resolve();
+    const refused = expect(waiting).rejects.toThrow("closed");
     const closing = queue.close(() => new Error("closed"));
+    await refused;
     await expect(running).resolves.toBeUndefined();
-    await expect(waiting).rejects.toThrow("closed");
     await closing;
   });
 });
@@ -63,6 +70,21 @@ describe("ReadersWriterLock", () => {
     await writing;
     await settle();
     expect(log).toEqual(["write", "read"]);
+    expect(lock.readers).toBe(1);
+  });
+
+  test("a reader that gives up while it waits leaves the others in order", async () => {
+    const lock = new ReadersWriterLock();
+    expect(lock.beginRead()).toBeUndefined();
+    const writing = lock.write(() => {});
+    const controller = new AbortController();
+    const impatient = expect(lock.beginRead(controller.signal)).rejects.toMatchObject({ code: "ABORTED" });
+    const patient = lock.beginRead();
+    controller.abort();
+    await impatient;
+    lock.endRead();
+    await writing;
+    await patient;
     expect(lock.readers).toBe(1);
   });
 

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { emptyTopK, isNearer, mergeQuery, NearestHeap, type TopK } from "../../src/core/topk.ts";
+import { emptyTopK, isNearer, NearestHeap, type TopK, TopKMerge } from "../../src/core/topk.ts";
 
 interface Entry {
   readonly distance: number;
@@ -51,7 +51,10 @@ describe("top-k", () => {
           ),
         );
         const out = emptyTopK(1, k);
-        out.counts[0] = mergeQuery(partial, 0, out, 0, k);
+        const merge = new TopKMerge(partial);
+        const first = merge.take(out, 0, Math.min(k, 7));
+        merge.take(out, first, k - first);
+        out.counts[0] = merge.taken;
         expect(entriesOf(out)).toEqual(nearest(list, k));
       }),
     );
