@@ -68,7 +68,8 @@ export class WorkerPool {
   readonly #slots: Slot[];
   readonly #live = new Set<LiveWorker>();
   #hasEverStarted = false;
-  #first: Slot | undefined;
+  /** First calls under way; each settles by itself. */
+  readonly #greetings = new Set<Promise<LiveWorker>>();
   #isClosed = false;
   #crashes = 0;
 
@@ -169,27 +170,27 @@ export class WorkerPool {
 
   async #start(slot: Slot): Promise<LiveWorker> {
     const { spawner, url, kernels } = this.#options;
-    // The first start tells whether workers can run here at all; the others wait for it.
-    if (this.#first === undefined) this.#first = slot;
-    else if (!this.#hasEverStarted) await this.#first.worker?.catch(() => {});
-    if (this.#first !== slot && !this.#hasEverStarted) {
-      slot.worker = undefined;
-      throw new WorkersBlockedError("no worker could be started");
-    }
     for (;;) {
       let handle: WorkerHandle | undefined;
+      let greeting: Promise<LiveWorker> | undefined;
       try {
         handle = spawner.spawn(url);
-        return await this.#greet(slot, handle, kernels);
+        greeting = this.#greet(slot, handle, kernels);
+        this.#greetings.add(greeting);
+        return await greeting;
       } catch (cause) {
         handle?.terminate();
         if (this.#isClosed) throw cause;
+        // One refusal is not all: workers are blocked only when none of those starting now comes up.
+        if (!this.#hasEverStarted) await Promise.allSettled(this.#greetings);
         if (!this.#hasEverStarted) {
           slot.worker = undefined;
-          throw new WorkersBlockedError("no worker could be started", { cause }); // the caller gives workers up
+          throw new WorkersBlockedError("no worker could be started", { cause });
         }
         this.#countCrash(slot, cause);
         if (slot.isRetired) throw new SlotRetiredError(`worker slot ${slot.index} could not be started`, { cause });
+      } finally {
+        if (greeting !== undefined) this.#greetings.delete(greeting);
       }
     }
   }
