@@ -1,8 +1,7 @@
 /** nearfield for browsers (and anything that is not Node): the default entry. Re-exports only. */
 import { webSpawner } from "./cpu/spawn-web.ts";
 import { createIndexOn } from "./engine/create-index.ts";
-import type { IndexOptions } from "./engine/options.ts";
-import type { VectorIndex } from "./engine/contract.ts";
+import type { IndexOptions, VectorIndex } from "./engine/contract.ts";
 import { webGpu } from "./gpu/provider-web.ts";
 import { platformOf } from "./platform.ts";
 

@@ -1,8 +1,7 @@
 /** nearfield for Node: the entry that the "node" condition of package.json chooses. Re-exports only. */
 import { nodeSpawner } from "./cpu/spawn-node.ts";
 import { createIndexOn } from "./engine/create-index.ts";
-import type { IndexOptions } from "./engine/options.ts";
-import type { VectorIndex } from "./engine/contract.ts";
+import type { IndexOptions, VectorIndex } from "./engine/contract.ts";
 import { nodeGpu } from "./gpu/provider-node.ts";
 import { platformOf } from "./platform.ts";
 

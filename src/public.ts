@@ -6,8 +6,13 @@ export type { VectorInput } from "./core/matrix.ts";
 export type { Metric, Precision } from "./core/metric.ts";
 export { RowSet } from "./core/rowset.ts";
 export type { SliceStats } from "./core/slices.ts";
-export type { AddOptions, AddResult, Progress } from "./engine/ingest.ts";
-export type { SearchOptions } from "./engine/job.ts";
-export type { IndexOptions } from "./engine/options.ts";
 export type { Hit, SearchReport, SearchResult } from "./engine/result.ts";
-export type { IndexStats, VectorIndex } from "./engine/contract.ts";
+export type {
+  AddOptions,
+  AddResult,
+  IndexOptions,
+  IndexStats,
+  Progress,
+  SearchOptions,
+  VectorIndex,
+} from "./engine/contract.ts";

@@ -1,11 +1,76 @@
-/** The public contract of an index: what callers see of engine/vector-index.ts. Types only. */
+/** The public contract of an index: what callers give and get. Types only. */
 import type { BackendInfo, CpuStats, GpuStats } from "../core/backend.ts";
+import type { EngineEvent } from "../core/events.ts";
 import type { VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
+import type { RowSet } from "../core/rowset.ts";
 import type { SliceStats } from "../core/slices.ts";
-import type { AddOptions, AddResult } from "./ingest.ts";
-import type { SearchOptions } from "./job.ts";
 import type { SearchResult } from "./result.ts";
+
+/** Options of {@link createIndex}. Only `dimensions` is required. */
+export interface IndexOptions {
+  /** Elements of a vector: 1 … 65,535. */
+  readonly dimensions: number;
+  /** What "near" means. Default `"cosine"` (with precision `"b1"`: `"hamming"`). */
+  readonly metric?: Metric;
+  /** How rows are stored. Default and, in this version, only `"f32"`. */
+  readonly precision?: Precision;
+  /** `"auto"` (default) takes a real GPU, else the CPU, and says why; `"gpu"` takes any WebGPU adapter or rejects; `"cpu"` never asks for one. */
+  readonly backend?: "auto" | "gpu" | "cpu";
+  /** A device of yours. Never destroyed by `close()`; should it be lost, nearfield requests one of its own. */
+  readonly device?: GPUDevice;
+  /** How an exact answer is found. Default `"auto"`, which in this version means `"full"`. */
+  readonly scan?: "auto" | "full" | "certified";
+  /** CPU workers. Default: the hardware's concurrency. They start when first needed. */
+  readonly threads?: number;
+  /** Bytes of vectors to keep on the GPU; rows beyond it are streamed for each search. Default: no limit. */
+  readonly memoryBudgetBytes?: number;
+  /** What `add` does with a row that holds NaN or ±Infinity, or is zero under cosine. Default `"reject"`. Invalid queries always reject. */
+  readonly invalid?: "reject" | "skip";
+  /** How long a search may wait for others to share its batch, in ms. Default 0: the next turn of the event loop, which gathers a burst of calls. */
+  readonly batchWindowMs?: number;
+  /** Queued queries beyond which `search` rejects with BUSY. Default 65,536. */
+  readonly maxQueued?: number;
+  /** Script of the CPU workers, for pages whose Content-Security-Policy forbids blob workers: serve the package's `nearfield/worker`. */
+  readonly workerUrl?: string | URL;
+  /** The WASM kernels, for pages that want them as a file: serve the package's `nearfield/kernels.wasm`. */
+  readonly wasmUrl?: string | URL;
+  /** Warnings, losses, fallbacks and recoveries. The library never writes to the console. */
+  readonly onEvent?: (event: EngineEvent) => void;
+}
+
+/** Options of `search`. */
+export interface SearchOptions {
+  /** Rows wanted for each query: an integer ≥ 1. More than there are gives all there are. */
+  readonly k: number;
+  /** Which rows may be found: one set for all queries, or one for each. Its `size` must be the index's `rowCount`. */
+  readonly filter?: RowSet | readonly RowSet[];
+  /** Only rows at distance ≤ fround(maxDistance), inclusive. Still at most k. */
+  readonly maxDistance?: number;
+  readonly signal?: AbortSignal;
+}
+
+/** Where long work stands. */
+export interface Progress {
+  /** Input vectors handled so far. */
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface AddOptions {
+  readonly signal?: AbortSignal;
+  /** Called between slices of the work and at its end. */
+  readonly onProgress?: (progress: Progress) => void;
+}
+
+/** Which rows an `add` got. */
+export interface AddResult {
+  /** Row number of the first accepted vector; the others follow in input order. */
+  readonly first: number;
+  readonly count: number;
+  /** Input positions left out because of `invalid: "skip"`. */
+  readonly skipped: number[];
+}
 
 /** Counters and sizes of an index at this moment; cumulative since its creation unless said otherwise. */
 export interface IndexStats {

@@ -9,7 +9,8 @@ import { type EventSink, safeSink } from "../core/events.ts";
 import { LIMITS, RECOVERY_DELAYS_MS } from "../core/limits.ts";
 import { WorkSlices } from "../core/slices.ts";
 import { GpuSession } from "./gpu-session.ts";
-import { type IndexOptions, type ResolvedOptions, resolveOptions } from "./options.ts";
+import type { IndexOptions } from "./contract.ts";
+import { type ResolvedOptions, resolveOptions } from "./options.ts";
 import { Index } from "./vector-index.ts";
 
 /** Knobs for tests and experiments, set through `nearfield/testing`; not part of the contract. */

@@ -7,29 +7,8 @@ import { abortedError, NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import { invalidVector, readRows, rejectionReason, rowNorm, type VectorInput } from "../core/matrix.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import type { AddOptions, AddResult } from "./contract.ts";
 import { checkSignal, invalidOption } from "./options.ts";
-
-/** Where long work stands. */
-export interface Progress {
-  /** Input vectors handled so far. */
-  readonly done: number;
-  readonly total: number;
-}
-
-export interface AddOptions {
-  readonly signal?: AbortSignal;
-  /** Called between slices of the work and at its end. */
-  readonly onProgress?: (progress: Progress) => void;
-}
-
-/** Which rows an `add` got. */
-export interface AddResult {
-  /** Row number of the first accepted vector; the others follow in input order. */
-  readonly first: number;
-  readonly count: number;
-  /** Input positions left out because of `invalid: "skip"`. */
-  readonly skipped: number[];
-}
 
 /** Throws INVALID_OPTION. */
 export function checkAddOptions(options: AddOptions): void {

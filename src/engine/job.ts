@@ -1,22 +1,12 @@
 /** One `search()` call on its way: its queries and snapshot, the answer being filled in, and what it took. */
 import type { Eligibility, Rows } from "../core/backend.ts";
 import { describe, NearfieldError } from "../core/errors.ts";
+import type { SearchOptions } from "./contract.ts";
 import { checkSignal, invalidOption } from "./options.ts";
 import { LIMITS } from "../core/limits.ts";
 import { heldBits, RowSet } from "../core/rowset.ts";
 import type { TopK } from "../core/topk.ts";
 import type { Job } from "./scheduler.ts";
-
-/** Options of `search`. */
-export interface SearchOptions {
-  /** Rows wanted for each query: an integer ≥ 1. More than there are gives all there are. */
-  readonly k: number;
-  /** Which rows may be found: one set for all queries, or one for each. Its `size` must be the index's `rowCount`. */
-  readonly filter?: RowSet | readonly RowSet[];
-  /** Only rows at distance ≤ fround(maxDistance), inclusive. Still at most k. */
-  readonly maxDistance?: number;
-  readonly signal?: AbortSignal;
-}
 
 /** A search as checked at the call. */
 export interface CheckedSearch {

@@ -2,47 +2,8 @@
 import { describe, NearfieldError } from "../core/errors.ts";
 import type { EngineEvent } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
-import {
-  FLOAT_METRICS,
-  type FloatMetric,
-  type Metric,
-  metricFits,
-  METRICS,
-  type Precision,
-  PRECISIONS,
-} from "../core/metric.ts";
-
-/** Options of {@link createIndex}. Only `dimensions` is required. */
-export interface IndexOptions {
-  /** Elements of a vector: 1 … 65,535. */
-  readonly dimensions: number;
-  /** What "near" means. Default `"cosine"` (with precision `"b1"`: `"hamming"`). */
-  readonly metric?: Metric;
-  /** How rows are stored. Default and, in this version, only `"f32"`. */
-  readonly precision?: Precision;
-  /** `"auto"` (default) takes a real GPU, else the CPU, and says why; `"gpu"` takes any WebGPU adapter or rejects; `"cpu"` never asks for one. */
-  readonly backend?: "auto" | "gpu" | "cpu";
-  /** A device of yours. Never destroyed by `close()`; should it be lost, nearfield requests one of its own. */
-  readonly device?: GPUDevice;
-  /** How an exact answer is found. Default `"auto"`, which in this version means `"full"`. */
-  readonly scan?: "auto" | "full" | "certified";
-  /** CPU workers. Default: the hardware's concurrency. They start when first needed. */
-  readonly threads?: number;
-  /** Bytes of vectors to keep on the GPU; rows beyond it are streamed for each search. Default: no limit. */
-  readonly memoryBudgetBytes?: number;
-  /** What `add` does with a row that holds NaN or ±Infinity, or is zero under cosine. Default `"reject"`. Invalid queries always reject. */
-  readonly invalid?: "reject" | "skip";
-  /** How long a search may wait for others to share its batch, in ms. Default 0: the next turn of the event loop, which gathers a burst of calls. */
-  readonly batchWindowMs?: number;
-  /** Queued queries beyond which `search` rejects with BUSY. Default 65,536. */
-  readonly maxQueued?: number;
-  /** Script of the CPU workers, for pages whose Content-Security-Policy forbids blob workers: serve the package's `nearfield/worker`. */
-  readonly workerUrl?: string | URL;
-  /** The WASM kernels, for pages that want them as a file: serve the package's `nearfield/kernels.wasm`. */
-  readonly wasmUrl?: string | URL;
-  /** Warnings, losses, fallbacks and recoveries. The library never writes to the console. */
-  readonly onEvent?: (event: EngineEvent) => void;
-}
+import { FLOAT_METRICS, type FloatMetric, type Metric, metricFits, METRICS, PRECISIONS } from "../core/metric.ts";
+import type { IndexOptions } from "./contract.ts";
 
 /** Options after the check, defaults filled in. */
 export interface ResolvedOptions {

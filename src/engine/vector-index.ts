@@ -9,22 +9,23 @@
  */
 import { type BackendInfo, DeviceLostError, type Eligibility, type ExactBackend, type Rows } from "../core/backend.ts";
 import { type Clock, nextTurn } from "../core/clock.ts";
-import { abortedError, closedError, NearfieldError } from "../core/errors.ts";
+import { abortedError, closedError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
-import { readRows, rowNorm, type VectorInput } from "../core/matrix.ts";
+import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { FloatMetric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { NO_ROW, type TopK } from "../core/topk.ts";
+import { allocated, blankAnswer } from "./answer.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
-import { type AddOptions, type AddResult, checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
-import { type CheckedSearch, checkSearch, eligibilityOf, newTally, type SearchJob, type SearchOptions } from "./job.ts";
-import { Liveness } from "./liveness.ts";
+import { checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
+import { type CheckedSearch, checkSearch, eligibilityOf, newTally, type SearchJob } from "./job.ts";
+import { copyLive, type Generation, newGeneration } from "./generation.ts";
+import type { Liveness } from "./liveness.ts";
 import { checkedRows, checkLive, ROW_COST } from "./row-list.ts";
-import type { IndexStats, VectorIndex } from "./contract.ts";
+import type { AddOptions, AddResult, IndexStats, SearchOptions, VectorIndex } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
 import { Scheduler } from "./scheduler.ts";
-import { ReadersWriterLock, SerialQueue } from "./serial.ts";
+import { SerialQueue } from "./serial.ts";
 
 export interface IndexParts {
   readonly metric: FloatMetric;
@@ -43,14 +44,6 @@ export interface IndexParts {
 
 /** Words of a bitmap that cost as much as one element of a vector: they are copied, nothing more. */
 const BITMAP_WORDS_PER_ELEMENT = 8;
-
-/** A row store and who reads it. */
-interface Generation {
-  readonly rows: Rows;
-  readonly live: Liveness;
-  readonly lock: ReadersWriterLock;
-  isRetired: boolean;
-}
 
 export class Index implements VectorIndex {
   /** Present only where the runtime knows the symbol: set in the constructor. */
@@ -367,60 +360,4 @@ export class Index implements VectorIndex {
     this.#parts.exact.release(generation.rows);
     this.#parts.session?.proposer?.release(generation.rows);
   }
-}
-
-function newGeneration(exact: ExactBackend): Generation {
-  return { rows: exact.createRows(), live: new Liveness(), lock: new ReadersWriterLock(), isRetired: false };
-}
-
-/** Copies the live rows of one store to another; returns old row → new row. */
-async function copyLive(from: Generation, to: Generation, slices: WorkSlices): Promise<Uint32Array> {
-  const { rowCount } = from.live;
-  const mapping = allocated("a number for each row", () => new Uint32Array(rowCount));
-  let next = 0;
-  for (let row = 0; row < rowCount; row++) {
-    const isLive = from.live.has(row);
-    const turn = slices.take(isLive ? from.rows.stride : ROW_COST);
-    if (turn !== undefined) await turn;
-    mapping[row] = isLive ? next : NO_ROW;
-    if (!isLive) continue;
-    to.rows.reserve(next);
-    to.rows.view(next, 1).set(from.rows.view(row, 1));
-    to.rows.finishRow(next, rowNorm(from.rows.view(row, 1), 0, from.rows.stride));
-    next++;
-  }
-  to.live.append(next);
-  return mapping;
-}
-
-/** What the caller asked for, or OUT_OF_MEMORY where there is no room for it. */
-function allocated<T>(what: string, allocate: () => T): T {
-  try {
-    return allocate();
-  } catch (cause) {
-    throw new NearfieldError("OUT_OF_MEMORY", {
-      got: `no memory for ${what}`,
-      expected: "room for the arrays to be returned",
-      remedy: "ask for less at once",
-      cause,
-    });
-  }
-}
-
-/** An answer without any rows yet. */
-async function blankAnswer(queries: number, width: number, slices: WorkSlices): Promise<TopK> {
-  const answer: TopK = allocated(`${queries} × ${width} results`, () => ({
-    k: width,
-    rows: new Uint32Array(queries * width),
-    distances: new Float32Array(queries * width),
-    counts: new Uint32Array(queries),
-  }));
-  for (let at = 0; at < answer.rows.length; at += slices.budget) {
-    const end = Math.min(answer.rows.length, at + slices.budget);
-    const turn = slices.take(end - at);
-    if (turn !== undefined) await turn;
-    answer.rows.fill(NO_ROW, at, end);
-    answer.distances.fill(Infinity, at, end);
-  }
-  return answer;
 }
