@@ -56,12 +56,12 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   tileQueries: 32,
   tileBytes: 64 * 1024,
 
-  /** Elements read or written in one synchronous stretch on the caller's thread: 2–4 ms of add() on a 2-core EPYC. */
-  sliceElements: 1 << 19,
+  /** Elements read or written in one synchronous stretch on the caller's thread: 1–5 ms of add() on a 2-core EPYC, by its mood. */
+  sliceElements: 1 << 18,
 
   /** Queries of one device batch. Larger batches gain nothing on any backend and delay the others' turn. */
   batchQueries: 1024,
-  /** Elements that the queries of one batch bring along (vectors, and bitmaps of filters): as many as a slice, since a batch is put together in one stretch. */
+  /** Elements that the queries of one batch bring along (vectors, and bitmaps of filters): two slices of plain copying, since a batch is put together in one stretch. */
   batchElements: 1 << 19,
   /** Result slots (queries × k) of one batch, for the same reason: handing them out is copying. */
   batchResults: 1 << 20,
