@@ -93,7 +93,7 @@ export class Scanner {
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
-    const tile = view.shape.scratch.tileQueries;
+    const tile = this.#fitting(view.shape.scratch.tileQueries, 32 * view.shape.stride, 1);
     for (let first = 0; first < task.count; first += tile) {
       const queries = this.#prepare(view.shape, task, first, Math.min(tile, task.count - first));
       const loaded = new Set<Chunk>();
@@ -138,6 +138,13 @@ export class Scanner {
       topK.counts[q] = heap.drainInto(topK, q * k);
     }
     return { topK, level: view.firstChunk?.kernels.level ?? "none", ...counters };
+  }
+
+  /** At most `most` units of `elements` each, as many as one slice takes, in steps of `step`; on a worker, all of them. */
+  #fitting(most: number, elements: number, step: number): number {
+    if (this.#slices === undefined) return most;
+    const units = Math.floor(this.#slices.budget / elements);
+    return Math.min(most, Math.max(step, units - (units % step)));
   }
 
   #known(store: number): StoreView {
@@ -220,7 +227,7 @@ export class Scanner {
     counters: Counters,
   ): Promise<void> {
     const isEstimable = canEstimate(shape, block, queries, task.norms);
-    const { spanRows } = shape.scratch;
+    const spanRows = this.#fitting(shape.scratch.spanRows, shape.stride * queries.length, 32);
     for (let first = 0; first < block.rowCount; first += spanRows) {
       const rowCount = Math.min(spanRows, block.rowCount - first);
       const turn = this.#slices?.take(rowCount * shape.stride * queries.length);
