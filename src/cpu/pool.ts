@@ -290,22 +290,30 @@ export class WorkerPool {
     const { shape } = store;
     let copied = worker.copied.get(store.id);
     if (copied === undefined) worker.copied.set(store.id, (copied = new Map()));
+    const { slices } = this.#options;
+    const most = Math.max(1, Math.floor(slices.budget / shape.stride));
     for (const index of blocks) {
       const block = store.blocks[index];
       if (block === undefined) throw new Error(`no block ${index}`);
-      const turn = this.#options.slices.take(Math.min(shape.blockRows, store.rowCount - block.firstRow) * shape.stride);
-      if (turn !== undefined) await turn;
-      // From here to the copy nothing may wait: the block is to be copied as it is now.
-      const rows = Math.min(shape.blockRows, store.rowCount - block.firstRow);
-      const { version } = block;
-      const known = copied.get(index);
-      const first = known?.version === version ? known.rows : 0;
-      if (first >= rows) continue;
-      const vectors = store.view(block.firstRow + first, rows - first).slice();
-      const terms = store.terms(block.firstRow + first, rows - first).slice();
-      const message = Comlink.transfer(vectors, [vectors.buffer]);
-      await Promise.race([worker.api.putRows(store.id, shape, index, first, message, terms), worker.death]);
-      copied.set(index, { version, rows });
+      /** First row of the block that the worker lacks, and the end of the block's rows. */
+      const missing = (): { first: number; end: number } => {
+        const known = copied.get(index);
+        const end = Math.min(shape.blockRows, store.rowCount - block.firstRow);
+        return { first: known?.version === block.version ? known.rows : 0, end };
+      };
+      for (let { first, end } = missing(); first < end; { first, end } = missing()) {
+        const turn = slices.take(Math.min(most, end - first) * shape.stride);
+        if (turn !== undefined) await turn;
+        // From here to the copy nothing may wait: the block is to be copied as it is now.
+        ({ first, end } = missing());
+        const { version } = block;
+        const count = Math.min(most, end - first);
+        const vectors = store.view(block.firstRow + first, count).slice();
+        const terms = store.terms(block.firstRow + first, count).slice();
+        const message = Comlink.transfer(vectors, [vectors.buffer]);
+        await Promise.race([worker.api.putRows(store.id, shape, index, first, message, terms), worker.death]);
+        copied.set(index, { version, rows: first + count });
+      }
     }
   }
 }

@@ -69,7 +69,8 @@ export class Residency {
     this.#source = source;
     this.#deps = deps;
     const rowBytes = source.stride * 4;
-    this.#stagingRows = Math.max(1, Math.floor(Math.min(LIMITS.stagingBytes, deps.limits.maxBindingBytes) / rowBytes));
+    const bytes = Math.min(LIMITS.stagingBytes, deps.limits.maxBindingBytes, deps.slices.budget * 4);
+    this.#stagingRows = Math.max(1, Math.floor(bytes / rowBytes));
     this.#staging = deps.memory.create("staging", this.#stagingRows * rowBytes, USAGE.storage | USAGE.copyDst);
     this.#scratch = new Float32Array(this.#stagingRows * source.stride);
   }

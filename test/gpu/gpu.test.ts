@@ -366,20 +366,28 @@ describe.skipIf(!gpuAvailable())("device loss", () => {
 
   test("a device that goes away while it works on a batch: that batch too", async () => {
     const { index, rows, queries, events } = await open({ recoveryDelaysMs: [10] });
-    await index.search(queries, { k: 5 });
-    const before = index.stats().gpu?.submits ?? 0;
-    const during = index.search(queries, { k: 5 });
-    while ((index.stats().gpu?.submits ?? 0) === before) {
-      await new Promise((resolve) => {
-        setImmediate(resolve);
-      });
+    // A fast GPU may be done before the loss: then again, with the device that came back.
+    for (let attempt = 1; ; attempt++) {
+      await index.search(queries, { k: 5 });
+      const before = index.stats().gpu?.submits ?? 0;
+      const during = index.search(queries, { k: 5 });
+      while ((index.stats().gpu?.submits ?? 0) === before) {
+        await new Promise((resolve) => {
+          setImmediate(resolve);
+        });
+      }
+      await loseDevice(index);
+      const result = await during;
+      expectExact(result, rows, queries, 5);
+      await recovered(events, "device-recovered");
+      if (result.report.backend === "gpu" && attempt < 20) {
+        events.length = 0;
+        continue;
+      }
+      expect(result.report).toMatchObject({ backend: "cpu", exact: true, degraded: ["device-lost:finished-on-cpu"] });
+      break;
     }
-    await loseDevice(index);
-    const result = await during;
-    expectExact(result, rows, queries, 5);
-    expect(result.report).toMatchObject({ backend: "cpu", exact: true, degraded: ["device-lost:finished-on-cpu"] });
     expect(events.map((e) => e.code)).not.toContain("gpu-failed");
-    await recovered(events, "device-recovered");
     await index.close();
   });
 

@@ -42,6 +42,9 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
   }
 
   const { rows, queries } = makeData("gaussian", "euclidean", 2000, 40, D, 9);
+  /** A batch that takes long enough to be caught in the act. */
+  const many = new Float32Array(queries.length * 25);
+  for (let i = 0; i < 25; i++) many.set(queries, i * queries.length);
   const query = (q: number): Float32Array => queries.subarray(q * D, (q + 1) * D);
 
   rule(
@@ -216,6 +219,10 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
   });
 
   rule("rule 9: no synchronous stretch of add, get, search or compact exceeds the work budget", async () => {
+    const wide = await open({ dimensions: 700 }); // a whole block of these rows is more than a slice
+    await wide.add(new Float32Array(700 * 1500).fill(0.5));
+    await wide.search(new Float32Array(700 * 9), { k: 3 });
+    expect(wide.stats().slices.largest).toBeLessThanOrEqual(wide.stats().sliceBudget);
     const index = await open({ dimensions: 64 });
     const large = new Float32Array(64 * 60_000).fill(0.5);
     await index.add(large);
@@ -282,7 +289,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       const index = await open();
       await index.add(rows);
       const controller = new AbortController();
-      const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+      const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
         code: "ABORTED",
         cause: new Error("gone"),
       });
@@ -301,7 +308,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       for (let round = 0; round < 3; round++) {
         const controller = new AbortController();
         const { batches } = index.stats();
-        const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+        const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
           code: "ABORTED",
         });
         await batchBegins(index, batches);
@@ -312,7 +319,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       }
       const controller = new AbortController();
       const { batches } = index.stats();
-      const searching = expect(index.search(queries, { k: 3, signal: controller.signal })).rejects.toMatchObject({
+      const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
         code: "ABORTED",
       });
       await batchBegins(index, batches);
