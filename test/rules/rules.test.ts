@@ -43,8 +43,8 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
 
   const { rows, queries } = makeData("gaussian", "euclidean", 2000, 40, D, 9);
   /** A batch that takes long enough to be caught in the act. */
-  const many = new Float32Array(queries.length * 25);
-  for (let i = 0; i < 25; i++) many.set(queries, i * queries.length);
+  const longBatch = new Float32Array(queries.length * 25);
+  for (let i = 0; i < 25; i++) longBatch.set(queries, i * queries.length);
   const query = (q: number): Float32Array => queries.subarray(q * D, (q + 1) * D);
 
   rule(
@@ -289,7 +289,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       const index = await open();
       await index.add(rows);
       const controller = new AbortController();
-      const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
+      const searching = expect(index.search(longBatch, { k: 300, signal: controller.signal })).rejects.toMatchObject({
         code: "ABORTED",
         cause: new Error("gone"),
       });
@@ -308,7 +308,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       for (let round = 0; round < 3; round++) {
         const controller = new AbortController();
         const { batches } = index.stats();
-        const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
+        const searching = expect(index.search(longBatch, { k: 300, signal: controller.signal })).rejects.toMatchObject({
           code: "ABORTED",
         });
         await batchBegins(index, batches);
@@ -319,7 +319,7 @@ describe.each(BACKENDS)("on $name", ({ backend, internals, isHere }) => {
       }
       const controller = new AbortController();
       const { batches } = index.stats();
-      const searching = expect(index.search(many, { k: 300, signal: controller.signal })).rejects.toMatchObject({
+      const searching = expect(index.search(longBatch, { k: 300, signal: controller.signal })).rejects.toMatchObject({
         code: "ABORTED",
       });
       await batchBegins(index, batches);
