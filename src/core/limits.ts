@@ -34,6 +34,17 @@ type Bound =
   | "stagingBytes"
   | "uploadBytesInFlight"
   | "submitWork"
+  | "submitMs"
+  | "leastSubmitWork"
+  | "mostSubmitWork"
+  | "sampleLeastRows"
+  | "sampleMostRows"
+  | "appendFromQueries"
+  | "expectedCandidates"
+  | "candidateWorkgroups"
+  | "readBackBuffers"
+  | "bindGroups"
+  | "certifiedBytes"
   | "gpuFailures";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
@@ -67,8 +78,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   batchResults: 1 << 20,
   /** Queries that one caller may put into a batch while others wait: the fairness quantum. */
   fairQueries: 256,
-  /** Batches under way at once: one on the device while the workers settle the one before. */
-  batchesInFlight: 2,
+  /** Batches under way at once: one on the device, one queued behind it, one being settled by the workers. */
+  batchesInFlight: 3,
   /** Default `maxQueued`: 64 batches; beyond it latency is seconds and the caller should know. */
   queuedQueries: 65_536,
   /** Default and largest `batchWindowMs`. 0: the next turn of the event loop, which already gathers a burst. */
@@ -84,18 +95,39 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   /** A worker that has not answered its first call by then is taken for blocked (a strict page, a lost script). */
   workerStartMs: 15_000,
 
-  /** Survivors that are read back beyond k without a rescan: max(16, k / 4), the contract's read-back budget. */
+  /** Survivors that are read back beyond k without a rescan: max(16, k / 4) in the contract's read-back budget of 8 bytes each. */
   marginRows: 16,
   /** Survivors of one query that a GPU rescan reads back; beyond it a sequential float64 scan is cheaper than gathering. */
   rescanRows: 1 << 17,
-  /** Bytes of the score buffers of one GPU query tile; more tiles cost more passes over the rows. */
+  /** Bytes of the keys and candidates of one GPU query tile; more tiles cost more passes over the rows. */
   scoreBytes: 256 * MiB,
   /** Upload piece: the staging buffer, and the slice the caller's thread copies at once. */
   stagingBytes: 4 * MiB,
   /** Bytes handed to the device queue before waiting for it; the driver keeps its own copy of each. */
   uploadBytesInFlight: 64 * MiB,
-  /** Multiply-adds of one GPU submit: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */
+  /** Multiply-adds of one GPU submit before anything is measured: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */
   submitWork: 2 ** 33,
+  /** What one submit may take: watchdogs fire at 2 s and more, a page wants to paint. */
+  submitMs: 50,
+  /** Bounds of what is measured: a submit costs some 20 µs, and one that runs for seconds blocks the screen. */
+  leastSubmitWork: 2 ** 26,
+  mostSubmitWork: 2 ** 42,
+
+  /** Rows that a GPU scan of many queries samples for its thresholds: below 4,096 the k-th is a loose bound, beyond 65,536 selecting it takes longer than what it saves. */
+  sampleLeastRows: 4096,
+  sampleMostRows: 65_536,
+  /** Queries from which a GPU tile appends candidates instead of writing 4 bytes a row and query (KERNELS b.3). */
+  appendFromQueries: 16,
+  /** Candidates that a query of a GPU tile lets through between two tightenings of its threshold. */
+  expectedCandidates: 4096,
+  /** Workgroups that walk over candidate lists, all queries together: four for each multiprocessor of a large GPU, and then some. */
+  candidateWorkgroups: 8192,
+  /** Read-back buffers kept: one mapped, one on its way, one being recorded. */
+  readBackBuffers: 3,
+  /** Bind groups kept; a search uses some dozens. */
+  bindGroups: 1024,
+  /** Bytes of float rows from which `scan: "auto"` makes int8 codes of them: below, a scan takes less than the round trip. */
+  certifiedBytes: 32 * MiB,
 
   /** GPU batches that may fail in a row, without the device being lost, before the GPU is given up. */
   gpuFailures: 3,

@@ -14,7 +14,14 @@ export type FloatMetric = "cosine" | "dot" | "euclidean" | "manhattan";
 export const FLOAT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidean", "manhattan"];
 
 /** Numbers shared with shaders and WASM, which cannot see the names. Held by a test. */
-export const METRIC_CODE: Readonly<Record<FloatMetric, number>> = { cosine: 0, dot: 1, euclidean: 2, manhattan: 3 };
+export const METRIC_CODE: Readonly<Record<Metric, number>> = {
+  cosine: 0,
+  dot: 1,
+  euclidean: 2,
+  manhattan: 3,
+  hamming: 4,
+  jaccard: 5,
+};
 
 function isBitMetric(metric: Metric): metric is "hamming" | "jaccard" {
   return metric === "hamming" || metric === "jaccard";

@@ -8,6 +8,7 @@ export const USAGE = {
   copyDst: 0x0008,
   uniform: 0x0040,
   storage: 0x0080,
+  queryResolve: 0x0200,
 } as const;
 
 export const MAP_READ = 0x0001;

@@ -1,12 +1,14 @@
-/** Every GPU buffer of an index passes through here: labelled, counted, and gone after `destroyAll`. */
+/** Every GPU buffer of an index passes through here: labelled, numbered, counted, and gone after `destroyAll`. */
 import { ErrorScopes } from "./error-scopes.ts";
 
 export class DeviceMemory {
   readonly device: GPUDevice;
   readonly errors: ErrorScopes;
-  readonly #live = new Map<GPUBuffer, number>();
+  readonly #live = new Map<GPUBuffer, { readonly bytes: number; readonly id: number }>();
   #created = 0;
   #bytes = 0;
+  #peakBytes = 0;
+  #destroyed = 0;
   #isClosed = false;
 
   constructor(device: GPUDevice) {
@@ -18,8 +20,25 @@ export class DeviceMemory {
     return this.#created;
   }
 
+  /** Buffers destroyed so far: who keeps something made from a buffer looks whether this moved. */
+  get buffersDestroyed(): number {
+    return this.#destroyed;
+  }
+
   get bytesAllocated(): number {
     return this.#bytes;
+  }
+
+  /** The most that was ever allocated at once. */
+  get peakBytes(): number {
+    return this.#peakBytes;
+  }
+
+  /** A number that no other buffer of this memory ever has. */
+  idOf(buffer: GPUBuffer): number {
+    const entry = this.#live.get(buffer);
+    if (entry === undefined) throw new Error("a buffer that is not of this memory, or destroyed");
+    return entry.id;
   }
 
   /** Throws after `destroyAll`: whoever still works then is to stop. */
@@ -27,22 +46,26 @@ export class DeviceMemory {
     if (this.#isClosed) throw new Error(`no buffer "${label}" is made any more: the memory was let go of`);
     const bytes = Math.max(16, Math.ceil(size / 16) * 16);
     const buffer = this.errors.run(() => this.device.createBuffer({ label: `nearfield ${label}`, size: bytes, usage }));
-    this.#live.set(buffer, bytes);
+    this.#live.set(buffer, { bytes, id: this.#created });
     this.#created++;
     this.#bytes += bytes;
+    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
     return buffer;
   }
 
-  write(buffer: GPUBuffer, offset: number, data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
-    this.errors.run(() => this.device.queue.writeBuffer(buffer, offset, data));
+  write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
+    this.errors.run(() =>
+      this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength),
+    );
   }
 
   /** Idempotent, and takes undefined, so that owners can let go without asking. */
   destroy(buffer: GPUBuffer | undefined): void {
-    const bytes = buffer === undefined ? undefined : this.#live.get(buffer);
-    if (buffer === undefined || bytes === undefined) return;
+    const entry = buffer === undefined ? undefined : this.#live.get(buffer);
+    if (buffer === undefined || entry === undefined) return;
     this.#live.delete(buffer);
-    this.#bytes -= bytes;
+    this.#bytes -= entry.bytes;
+    this.#destroyed++;
     buffer.destroy();
   }
 

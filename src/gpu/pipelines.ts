@@ -1,56 +1,109 @@
 /**
  * The shaders as pipelines: explicit layouts, compiled on first use, cached by variant for the
- * life of the device (and shared by all indexes on it). A variant is the source text after its
- * generated header; nothing is spliced into the middle of a shader.
+ * life of the device (and shared by all indexes on it). A variant is a generated header of
+ * constants, the parts that the kernel shares with others, and the kernel itself, one after the
+ * other; nothing is spliced into the middle of a shader.
  */
-import collect from "../../shaders/collect.wgsl?raw";
-import repackF32 from "../../shaders/repack_f32.wgsl?raw";
-import scanF32 from "../../shaders/scan_f32.wgsl?raw";
-import selectCount from "../../shaders/select_count.wgsl?raw";
-import selectDigit from "../../shaders/select_digit.wgsl?raw";
-import { METRIC_CODE, type FloatMetric } from "../core/metric.ts";
+import type { Metric, Precision } from "../core/metric.ts";
+import { METRIC_CODE } from "../core/metric.ts";
 import { STAGE_COMPUTE } from "./flags.ts";
+import { KERNELS, PARTS, type Binding, type KernelName, type PartName } from "./shaders.ts";
 
-type Binding = "params" | "read" | "write";
+/** What a scan makes of the rows it looks at. */
+export type Emit = "keys" | "candidates" | "histogram";
 
-interface KernelSource {
-  readonly code: string;
-  /** Binding 0, 1, … of group 0. */
-  readonly bindings: readonly Binding[];
+/** A tile of queries × rows in workgroup memory, and each thread's share of it. */
+export interface TileShape {
+  readonly queries: number;
+  readonly rows: number;
+  readonly threadQueries: number;
+  readonly threadRows: number;
 }
 
-export type KernelName = "repack_f32" | "scan_f32" | "select_count" | "select_digit" | "collect";
-
-export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
-  repack_f32: { code: repackF32, bindings: ["params", "read", "write"] },
-  scan_f32: { code: scanF32, bindings: ["params", "read", "read", "read", "read", "read", "write"] },
-  select_count: { code: selectCount, bindings: ["params", "read", "read", "write"] },
-  select_digit: { code: selectDigit, bindings: ["params", "write", "write"] },
-  collect: { code: collect, bindings: ["params", "read", "read", "read", "read", "write", "write"] },
-};
-
-/** What a variant's header declares. */
+/** What shapes a kernel's code. */
 export interface Variant {
-  readonly metric?: FloatMetric;
+  readonly metric?: Metric;
+  /** How the rows it reads are stored. */
+  readonly precision?: Precision;
+  readonly emit?: Emit;
   /** Queries in registers. */
   readonly qb?: number;
+  readonly tile?: TileShape;
+  /** Words of a row's facts. */
+  readonly facts?: number;
+  /** Words of the facts that an encoder writes. */
+  readonly codeFacts?: number;
+  /** Relative error that the sums of a certificate may have. */
+  readonly rounding?: number;
+  readonly isIdentity?: boolean;
+  readonly isQuery?: boolean;
+  readonly usesPick?: boolean;
 }
 
 export interface Kernel {
   readonly name: KernelName;
   readonly pipeline: GPUComputePipeline;
   readonly layout: GPUBindGroupLayout;
+  /** Names this variant among all of a device. */
+  readonly key: string;
+  /** The binding numbers of its buffers, the params first. */
+  readonly slots: readonly number[];
+}
+
+const DTYPE: Readonly<Record<Precision, number>> = { f32: 0, f16: 1, i8: 2, b1: 3 };
+/** vec4f in a 16-byte chunk. */
+export const QUADS: Readonly<Record<Precision, number>> = { f32: 1, f16: 2, i8: 4, b1: 1 };
+
+export function tileThreads({ queries, rows, threadQueries, threadRows }: TileShape): number {
+  return (queries / threadQueries) * (rows / threadRows);
 }
 
 export function header(variant: Variant): string {
   const lines: string[] = [];
-  if (variant.metric !== undefined) lines.push(`const METRIC : u32 = ${METRIC_CODE[variant.metric]}u;`);
-  if (variant.qb !== undefined) lines.push(`const QB : u32 = ${variant.qb}u;`);
-  return lines.map((line) => `${line}\n`).join("");
+  const constant = (name: string, type: "u32" | "f32" | "bool", value: number | boolean | undefined): void => {
+    if (value === undefined) return;
+    const text = type === "u32" ? `${Number(value)}u` : type === "f32" ? Number(value).toExponential() : String(value);
+    lines.push(`const ${name} : ${type} = ${text};\n`);
+  };
+  const { metric, precision, tile } = variant;
+  if (metric !== undefined) constant("METRIC", "u32", METRIC_CODE[metric]);
+  if (precision !== undefined) {
+    constant("DTYPE", "u32", DTYPE[precision]);
+    constant("QUADS", "u32", QUADS[precision]);
+  }
+  constant("QB", "u32", variant.qb);
+  constant("FACTS", "u32", variant.facts);
+  constant("CODE_FACTS", "u32", variant.codeFacts);
+  constant("ROUNDING", "f32", variant.rounding);
+  constant("IDENTITY", "bool", variant.isIdentity);
+  constant("IS_QUERY", "bool", variant.isQuery);
+  if (tile !== undefined) {
+    constant("TQ", "u32", tile.queries);
+    constant("TR", "u32", tile.rows);
+    constant("RQ", "u32", tile.threadQueries);
+    constant("RR", "u32", tile.threadRows);
+    constant("THREADS", "u32", tileThreads(tile));
+  }
+  return lines.join("");
 }
 
-/** Bytes of a params struct: eight words at most in every kernel. */
-export const PARAMS_BYTES = 32;
+/** The whole source of a variant. */
+export function sourceOf(name: KernelName, variant: Variant): string {
+  const { parts, code } = KERNELS[name];
+  const emit: readonly PartName[] = variant.emit === undefined ? [] : [`emit_${variant.emit}`];
+  return header(variant) + [...parts, ...emit].map((part) => PARTS[part]).join("\n") + code;
+}
+
+/** Bindings 0, 1, … of a variant. */
+export function bindingsOf(name: KernelName, variant: Variant): readonly Binding[] {
+  const { bindings, afterEmit = [] } = KERNELS[name];
+  if (variant.emit === undefined) return bindings;
+  const written: readonly Binding[] = variant.emit === "histogram" ? ["write"] : ["write", "write"];
+  return [...bindings, ...written, ...afterEmit];
+}
+
+/** Bytes of a params struct: sixteen words at most in every kernel. */
+export const PARAMS_BYTES = 64;
 
 export class Pipelines {
   readonly #device: GPUDevice;
@@ -64,7 +117,7 @@ export class Pipelines {
 
   /** Rejects with the compiler's messages when the variant does not compile on this device. */
   get(name: KernelName, variant: Variant = {}): Promise<Kernel> {
-    const key = `${name} ${variant.metric ?? ""} ${variant.qb ?? ""}`.trimEnd();
+    const key = `${name} ${JSON.stringify(variant)}`;
     let kernel = this.#cache.get(key);
     if (kernel === undefined) {
       kernel = this.#compile(name, variant, key);
@@ -77,11 +130,11 @@ export class Pipelines {
   async #compile(name: KernelName, variant: Variant, key: string): Promise<Kernel> {
     const device = this.#device;
     const label = `nearfield ${key}`;
-    const { code, bindings } = KERNELS[name];
-    const module = device.createShaderModule({ label, code: header(variant) + code });
+    const module = device.createShaderModule({ label, code: sourceOf(name, variant) });
+    const bindings = [...bindingsOf(name, variant).entries()].filter(([, binding]) => binding !== "none");
     const layout = device.createBindGroupLayout({
       label,
-      entries: bindings.map((binding, index) => ({
+      entries: bindings.map(([index, binding]) => ({
         binding: index,
         visibility: STAGE_COMPUTE,
         buffer:
@@ -90,13 +143,16 @@ export class Pipelines {
             : { type: binding === "read" ? "read-only-storage" : "storage" },
       })),
     });
+    const constants: Record<string, number> = {};
+    if (KERNELS[name].hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroup;
+    if (variant.usesPick !== undefined) constants["USES_PICK"] = Number(variant.usesPick);
     try {
       const pipeline = await device.createComputePipelineAsync({
         label,
         layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: name, constants: { WORKGROUP: this.#workgroup } },
+        compute: { module, entryPoint: name, constants },
       });
-      return { name, pipeline, layout };
+      return { name, pipeline, layout, key, slots: bindings.map(([index]) => index) };
     } catch (cause) {
       const { messages } = await module.getCompilationInfo();
       const text = messages.map((m) => `${m.type} ${m.lineNum}:${m.linePos} ${m.message}`).join("\n");

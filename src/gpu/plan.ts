@@ -1,10 +1,14 @@
 /**
- * What a GPU search will do, as pure arithmetic: which rows lie in which buffer, how a batch is
- * cut into tiles, what a dispatch covers, what a query's parameters are. No GPU object here.
+ * What a GPU search will do, as pure arithmetic: which rows lie in which buffer, how a batch is cut
+ * into tiles, how a tile selects, what a dispatch covers. No GPU object here.
+ *
+ * Two ways to select (KERNELS b.3, b.4). *Score*: the lower end of every row's interval is written
+ * as a key, 4 bytes a row and query, beside a delegate for each group of rows; for few queries,
+ * where it costs little and no row order can hurt it. *Append*: a strided sample of the rows gives
+ * each query a threshold, and the scan appends the rare rows within it; the score matrix is never
+ * written. Both end in a list of candidates whose full-precision intervals decide.
  */
-import type { FloatMetric } from "../core/metric.ts";
-import { F32_MAX } from "../core/metric.ts";
-import { COMFORT_MAX, ESTIMATE_MAX, isComfortable, scanMargin, toEstimateScale, unitExponent } from "../core/margin.ts";
+import { LIMITS } from "../core/limits.ts";
 
 /** The device limits that shape a plan; tests make them small. */
 export interface PlanLimits {
@@ -13,8 +17,19 @@ export interface PlanLimits {
   readonly workgroup: number;
   /** Bytes of scan copies to keep on the device. */
   readonly memoryBudgetBytes: number;
+  /** Bytes that the keys of one tile may take, and those that its candidates may. */
   readonly scoreBytes: number;
   readonly batchQueries: number;
+  /** Queries from which a tile appends instead of writing scores. */
+  readonly appendFrom: number;
+  /** Fewest and most rows of a sample. */
+  readonly sampleRows: readonly [least: number, most: number];
+  /** Candidates of a query that a tile expects before it tightens the threshold. */
+  readonly expectedCandidates: number;
+  /** Candidates of one query beyond which it goes to the float64 scan. */
+  readonly rescanRows: number;
+  /** Forces the capacity of candidate lists, to reach overflow with few rows. */
+  readonly candidateCapacity: number | undefined;
 }
 
 export interface ShardPlan {
@@ -26,22 +41,24 @@ export interface ShardPlan {
   readonly streamRows: number;
 }
 
-/** Keys of one histogram dispatch stay well inside u32 and 65,535 workgroups × 1,024 keys. */
+/** Rows of a shard stay well inside u32 and the grid of 65,535² workgroups. */
 const MAX_SHARD_ROWS = 2 ** 25;
-/** Keys that one workgroup counts, about: fewer workgroups share the cost of clearing and adding histograms. */
-const KEYS_PER_GROUP = 1024;
+/** Buffers that streamed rows pass through in turn: one is filled while the other is scanned. */
+export const STREAM_BUFFERS = 2;
 
 const down32 = (rows: number): number => rows - (rows % 32);
+const up32 = (rows: number): number => Math.ceil(rows / 32) * 32;
 
-export function planShards(rowCount: number, rowBytes: number, limits: PlanLimits): ShardPlan {
+/** `rowBytes`: of the widest buffer; `allBytes`: of all buffers that a resident row has a place in. */
+export function planShards(rowCount: number, rowBytes: number, allBytes: number, limits: PlanLimits): ShardPlan {
   const shardRows = Math.max(32, Math.min(MAX_SHARD_ROWS, down32(Math.floor(limits.maxBindingBytes / rowBytes))));
-  const wanted = Math.ceil(rowCount / 32) * 32;
-  if (wanted * rowBytes <= limits.memoryBudgetBytes) return { shardRows, residentRows: wanted, streamRows: 0 };
-  // Half the budget for the piece in flight at most: a larger piece saves submits, more residents save uploads.
-  const half = down32(Math.floor(limits.memoryBudgetBytes / 2 / rowBytes));
-  const streamRows = Math.max(32, Math.min(shardRows, half));
-  const residentRows = Math.max(0, down32(Math.floor(limits.memoryBudgetBytes / rowBytes)) - streamRows);
-  return { shardRows, residentRows, streamRows };
+  const wanted = up32(rowCount);
+  if (wanted * allBytes <= limits.memoryBudgetBytes) return { shardRows, residentRows: wanted, streamRows: 0 };
+  // Half the budget for the pieces in flight at most: a larger piece saves submits, more residents save uploads.
+  const piece = down32(Math.floor(limits.memoryBudgetBytes / 2 / STREAM_BUFFERS / allBytes));
+  const streamRows = Math.max(32, Math.min(shardRows, piece));
+  const kept = down32(Math.floor(limits.memoryBudgetBytes / allBytes)) - STREAM_BUFFERS * streamRows;
+  return { shardRows, residentRows: Math.max(0, kept), streamRows };
 }
 
 /** A shard's rows: `count` of them from row `first`; a multiple of 32 except at the end. */
@@ -63,37 +80,148 @@ export function shardRanges(rowCount: number, plan: ShardPlan): ShardRange[] {
   return ranges;
 }
 
-/** Rows that a query may read back at once: k and the contract's margin. */
-export function readBackCapacity(k: number, marginRows: number): number {
-  return k + Math.max(marginRows, Math.ceil(k / 4));
+/**
+ * Rows of a query that are read back at once. The contract's budget is 8 bytes × (k + margin) a
+ * query, margin ≤ max(16, k / 4); a row takes 4 and the counts 8, so twice as many fit, less one.
+ */
+export function readBackRoom(k: number, marginRows: number): number {
+  return Math.max(k, 2 * (k + Math.min(marginRows, Math.max(16, Math.ceil(k / 4)))) - 2);
 }
 
-/** Queries of one tile: as many as the score, survivor and histogram buffers allow, at least one. */
-export function tileQueries(
-  queries: number,
-  ranges: readonly ShardRange[],
-  capacity: number,
-  bitmapWords: number,
-  limits: PlanLimits,
-): number {
-  const rows = ranges.reduce((sum, range) => sum + range.count, 0);
-  const widest = ranges.reduce((most, range) => Math.max(most, range.count), 1);
+/** How one tile of queries selects. */
+export type TilePlan = ScorePlan | AppendPlan;
+
+interface TileBase {
+  /** Queries of the tile. */
+  readonly queries: number;
+  /** Candidates that a query has room for. */
+  readonly capacity: number;
+}
+
+export interface ScorePlan extends TileBase {
+  readonly strategy: "score";
+  /** Keys of a query, a multiple of 64. */
+  readonly keyStride: number;
+  /** A delegate stands for 2^delegateShift keys; 0: there are none, the keys themselves are searched. */
+  readonly delegateShift: number;
+  /** Rank, in multiples of the rows wanted, of the key that says which rows to look at first. */
+  readonly multiple: number;
+}
+
+export interface AppendPlan extends TileBase {
+  readonly strategy: "append";
+  /** Blocks of 32 rows between two that are sampled. */
+  readonly step: number;
+  /** Keys of a query's sample, a multiple of 64. */
+  readonly keyStride: number;
+  readonly multiple: number;
+  /** Rows after which the threshold is tightened, ascending; the last is the row count. */
+  readonly ends: readonly number[];
+}
+
+export interface TileQuestion {
+  readonly queries: number;
+  /** The most rows that any of the queries wants. */
+  readonly wanted: number;
+  readonly shards: readonly ShardRange[];
+  /** Words of a query's bitmap. */
+  readonly bitmapWords: number;
+  /** Scores for certain: a query whose candidates overflowed is scanned again so that nothing can. */
+  readonly mustScore: boolean;
+  /** Whether scores suit at all: rows that pass through a stream buffer are gone when scores are known. */
+  readonly maySelectByHistogram?: boolean;
+}
+
+const CANDIDATE_BYTES = 12;
+
+export function planTile(question: TileQuestion, limits: PlanLimits): TilePlan {
+  const { queries, shards, mustScore } = question;
+  const rowCount = shards.reduce((sum, shard) => sum + shard.count, 0);
+  const isStreamed = shards.some((shard) => !shard.isResident);
+  const isSmall = queries < limits.appendFrom || rowCount <= 2 * limits.sampleRows[0];
+  return !isStreamed && (mustScore || isSmall)
+    ? planScores(question, rowCount, limits)
+    : planAppending(question, rowCount, limits);
+}
+
+/** Queries of a tile whose buffers take these bytes a query. */
+function fittingQueries(question: TileQuestion, limits: PlanLimits, bytes: readonly number[]): number {
+  const widest = Math.max(...bytes, question.bitmapWords * 4);
+  const all = bytes.reduce((sum, b) => sum + b, 0);
   const fitting = Math.min(
-    Math.floor(limits.scoreBytes / (rows * 4)),
-    Math.floor(limits.maxBindingBytes / (widest * 4)),
-    Math.floor(limits.maxBindingBytes / (capacity * 4)),
-    Math.floor(limits.maxBindingBytes / (bitmapWords * 4)),
-    Math.floor(limits.maxBindingBytes / 1024),
+    Math.floor(limits.scoreBytes / all),
+    Math.floor(limits.maxBindingBytes / widest),
     limits.batchQueries,
     limits.maxWorkgroupsPerDimension,
-    queries,
+    question.queries,
   );
-  return Math.max(1, fitting > 16 && fitting < queries ? fitting - (fitting % 16) : fitting);
+  return Math.max(1, fitting > 16 && fitting < question.queries ? fitting - (fitting % 16) : fitting);
 }
 
-/** Workgroups that count the keys of a shard by striding over them. */
-export function countGroups(keys: number, maxPerDimension: number): number {
-  return Math.min(maxPerDimension, Math.ceil(keys / KEYS_PER_GROUP));
+function planScores(question: TileQuestion, rowCount: number, limits: PlanLimits): ScorePlan {
+  const { wanted } = question;
+  // Key offsets of shards are multiples of 64, so that no delegate stands for rows of two shards.
+  const keyStride = question.shards.reduce((sum, shard) => sum + Math.ceil(shard.count / 64) * 64, 0);
+  const multiple = wanted <= 256 ? 4 : 2;
+  let delegateShift = 6;
+  while (delegateShift > 0 && keyStride >> delegateShift < 2 * multiple * wanted) delegateShift--;
+  const most = Math.max(limits.rescanRows, 2 * wanted);
+  const capacity = limits.candidateCapacity ?? Math.min(up32(rowCount), most);
+  const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);
+  return { strategy: "score", queries, capacity, keyStride, delegateShift, multiple };
+}
+
+function planAppending(question: TileQuestion, rowCount: number, limits: PlanLimits): AppendPlan {
+  const { wanted, shards } = question;
+  const [least, most] = limits.sampleRows;
+  // A streamed index samples what is at hand first: its resident rows, or else its first piece.
+  const first = shards[0];
+  const resident = shards.filter((shard) => shard.isResident);
+  const pool = resident.length > 0 ? resident : first === undefined ? [] : [first];
+  const poolRows = pool.reduce((sum, shard) => sum + shard.count, 0);
+  const wish = Math.ceil((wanted * rowCount) / limits.expectedCandidates);
+  const sample = Math.min(poolRows, Math.max(least, Math.min(most, wish, Math.floor(rowCount / 8))));
+  const step = Math.max(1, Math.floor(poolRows / 32 / Math.max(1, Math.ceil(sample / 32))));
+  const sampled = pool.reduce((sum, shard) => sum + sampledRows(shard.count, step), 0);
+  const keyStride = pool.reduce((sum, shard) => sum + Math.ceil(sampledRows(shard.count, step) / 64) * 64, 0);
+  const { ends, candidates } = tighteningEnds(sampled, rowCount, wanted, limits.expectedCandidates);
+  const capacity =
+    limits.candidateCapacity ?? Math.min(up32(rowCount), Math.max(1024, up32(4 * candidates), 2 * up32(wanted)));
+  const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);
+  return { strategy: "append", queries, capacity, step, keyStride, multiple: wanted <= 256 ? 4 : 2, ends };
+}
+
+/** Rows of a sample that takes every step-th block of 32 of `rows`. */
+export function sampledRows(rows: number, step: number): number {
+  const blocks = Math.ceil(rows / 32);
+  const taken = Math.ceil(blocks / step);
+  const lastBlock = (taken - 1) * step;
+  return (taken - 1) * 32 + Math.min(32, rows - lastBlock * 32);
+}
+
+/**
+ * Where to tighten the threshold: a bound from the k-th of S rows lets about k·(rows / S) rows
+ * through, so each round may look at a multiple of what the round before it looked at.
+ */
+function tighteningEnds(
+  sampled: number,
+  rowCount: number,
+  wanted: number,
+  expected: number,
+): { ends: number[]; candidates: number } {
+  const ends: number[] = [];
+  let seen = Math.max(32, sampled);
+  let candidates = 0;
+  let at = 0;
+  while (at < rowCount) {
+    const room = Math.max(seen, up32(Math.floor((expected * seen) / wanted)));
+    const end = Math.min(rowCount, at + room);
+    candidates += Math.ceil((wanted * (end - at)) / seen);
+    ends.push(end);
+    at = end;
+    seen = Math.max(seen, end);
+  }
+  return { ends, candidates };
 }
 
 /** Queries that share one pass over a row's registers. */
@@ -116,76 +244,9 @@ export function grid(invocations: number, workgroup: number, maxPerDimension: nu
   return { x, y: Math.ceil(groups / x), width: x * workgroup };
 }
 
-/**
- * The exponent by which an index's rows are scaled for scanning: 0 unless their magnitude is
- * extreme. Cosine scales each row by itself instead (see `rowExponent`).
- */
-export function indexExponent(metric: FloatMetric, maxNorm: number): number {
-  return metric === "cosine" || isComfortable(maxNorm) ? 0 : unitExponent(maxNorm);
-}
-
-/** The exponent by which one row is scaled for scanning. */
-export function rowExponent(metric: FloatMetric, norm: number, exponent: number): number {
-  if (metric !== "cosine") return exponent;
-  return isComfortable(norm) ? 0 : unitExponent(norm);
-}
-
-/** A query as the scan sees it. */
-export interface ScanQuery {
-  /** Multiplies the query's elements. */
-  readonly factor: number;
-  /** Eight 32-bit words of `QueryParams` (shaders/scan_f32.wgsl) but the last two, which are integers. */
-  readonly params: readonly [
-    relative: number,
-    perNorm: number,
-    absolute: number,
-    floor: number,
-    ceiling: number,
-    limit: number,
-  ];
-}
-
-/**
- * Prepares a query, or returns undefined where float32 cannot hold its distances beside the rows'
- * scale (a euclidean or manhattan query astronomically larger than the data): that query is for
- * the float64 scan. `norm`: of the query as given. `exponent`: the index's.
- */
-export function scanQuery(
-  metric: FloatMetric,
-  dimensions: number,
-  norm: number,
-  exponent: number,
-  maxDistance: number,
-): ScanQuery | undefined {
-  const isProduct = metric === "cosine" || metric === "dot";
-  if (!isProduct && norm * 2 ** exponent > COMFORT_MAX * 2 ** 10) return undefined;
-  const unit = unitExponent(norm);
-  const factor = metric === "cosine" ? 1 / norm : metric === "dot" ? 2 ** unit : 2 ** exponent;
-  const scale = metric === "cosine" ? 1 : metric === "dot" ? 2 ** (unit + exponent) : 2 ** exponent;
-  const margin = scanMargin(metric, dimensions, norm * factor, scale);
-  const clamp = metric === "cosine" ? Infinity : F32_MAX * scale * (1 - 2 ** -20);
-  const ceiling = metric === "euclidean" ? clamp * clamp : clamp;
-  const floor = metric === "cosine" ? 0 : metric === "dot" ? -clamp : -ESTIMATE_MAX;
-  const limit = toEstimateScale(metric, maxDistance, scale);
-  return {
-    factor,
-    params: [
-      roundUp(margin.relative),
-      bounded(roundUp(margin.perNorm)),
-      bounded(roundUp(margin.absolute)),
-      bounded(floor),
-      bounded(ceiling),
-      bounded(limit === Infinity || limit === -Infinity ? limit : roundUp(limit)),
-    ],
-  };
-}
-
-/** A float32 at least as large, and larger by enough to outlast a rounding. */
-function roundUp(value: number): number {
-  return Math.fround(value + Math.abs(value) * 2 ** -22);
-}
-
-/** WGSL has no infinities: ± a power of two that no estimate reaches. */
-function bounded(value: number): number {
-  return Math.max(-ESTIMATE_MAX, Math.min(ESTIMATE_MAX, value));
+/** Workgroups that walk over a query's candidates: enough to fill a device, few enough to cost nothing when idle. */
+export function candidateGroups(capacity: number, workgroup: number, queries: number, maxPerDimension: number): number {
+  const all = Math.ceil(capacity / workgroup);
+  const share = Math.max(1, Math.floor(LIMITS.candidateWorkgroups / queries));
+  return Math.min(all, share, maxPerDimension);
 }
