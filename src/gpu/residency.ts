@@ -7,6 +7,7 @@ import type { RowSource } from "../core/backend.ts";
 import { LIMITS } from "../core/limits.ts";
 import { isComfortable } from "../core/margin.ts";
 import { rowNorm } from "../core/matrix.ts";
+import { floatMetric } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
@@ -92,7 +93,7 @@ export class Residency {
   async sync(rowCount: number): Promise<void> {
     const { limits } = this.#deps;
     const plan = planShards(rowCount, this.#source.stride * 4, limits);
-    const exponent = indexExponent(this.#source.metric, this.#source.maxNorm);
+    const exponent = indexExponent(floatMetric(this.#source.metric), this.#source.maxNorm);
     if (exponent !== this.#exponent) this.#known.clear();
     this.#exponent = exponent;
     const isCut = plan.residentRows < this.#plan.residentRows;
@@ -235,10 +236,12 @@ export class Residency {
    */
   #scaledPiece(first: number, count: number): { rows: Float32Array<ArrayBuffer>; terms: Float32Array<ArrayBuffer> } {
     const source = this.#source;
-    const { metric, stride } = source;
+    const { stride } = source;
+    const metric = floatMetric(source.metric);
     const rows = new Float32Array(this.#scratch.buffer as ArrayBuffer, 0, count * stride);
     const terms = new Float32Array(count);
-    rows.set(source.view(first, count));
+    const bytes = source.bytes(first, count);
+    rows.set(new Float32Array(bytes.buffer, bytes.byteOffset, rows.length));
     terms.set(source.terms(first, count));
     const block = source.blocks[Math.floor(first / source.blockRows)];
     const isOrdinary =

@@ -5,6 +5,7 @@
  */
 import type { Batch, RowSource } from "../core/backend.ts";
 import { LIMITS } from "../core/limits.ts";
+import { floatMetric } from "../core/metric.ts";
 import type { Commands } from "./commands.ts";
 import { MAP_READ, USAGE } from "./flags.ts";
 import { type DeviceMemory, GrowingBuffer } from "./memory.ts";
@@ -95,7 +96,7 @@ export class TileSearch {
   /** Collects query `index` of the tile that ran last once more, with room for all its `count` survivors. */
   async collectAll({ source, shards }: TileRequest, index: number, count: number): Promise<Uint32Array> {
     if (this.#current === undefined) throw new Error("no tile has run");
-    const kernel = await this.#deps.pipelines.get("collect", { metric: source.metric });
+    const kernel = await this.#deps.pipelines.get("collect", { metric: floatMetric(source.metric) });
     const again = { ...this.#current, survivors: this.#buffers.survivors.atLeast(count * 4) };
     this.#deps.commands.clear(again.counts, 4);
     for (const shard of shards) this.#encodeCollect(kernel, shard, again, index, 1, count);
@@ -147,10 +148,10 @@ export class TileSearch {
     const { pipelines, commands, limits, mostRegisterQueries } = this.#deps;
     const count = queries.length;
     const qb = registerQueries(count, mostRegisterQueries);
-    const scan = await pipelines.get("scan_f32", { metric: source.metric, qb });
+    const scan = await pipelines.get("scan_f32", { metric: floatMetric(source.metric), qb });
     const counting = await pipelines.get("select_count");
     const choosing = await pipelines.get("select_digit");
-    const collecting = await pipelines.get("collect", { metric: source.metric });
+    const collecting = await pipelines.get("collect", { metric: floatMetric(source.metric) });
     for (const shard of shards) {
       if (!shard.isResident) {
         await residency.stream(shard);
