@@ -21,7 +21,8 @@ export function floatToHalf(x: number): number {
   const bits = word[0] ?? 0;
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
-  if (magnitude >= 0x47800000) return sign | (magnitude > 0x7f800000 ? 0x7e00 : HALF_INFINITY); // ≥ 65,536
+  if (magnitude > 0x7f800000) return 0x7e00; // one NaN stands for all
+  if (magnitude >= 0x47800000) return sign | HALF_INFINITY; // ≥ 65,536
   // Below 2⁻¹⁴ halves are multiples of 2⁻²⁴; 1024 of them are the smallest normal half, bits and all.
   if (magnitude < 0x38800000) return sign | (Math.abs(float[0]) * 2 ** 24 + ROUNDER - ROUNDER);
   // Rounds the 13 bits off that a half lacks; a carry runs on into the exponent, as it should.

@@ -10,7 +10,7 @@
 import { clearSpareBits, countWords, packBits, packedBytes } from "./bits.ts";
 import { floatToHalf, HALF_INFINITY, halfToFloat } from "./half.ts";
 import { rejectionReason, type RowReader, rowNorm } from "./matrix.ts";
-import type { Metric, Precision } from "./metric.ts";
+import { F32_MAX, type Metric, type Precision } from "./metric.ts";
 import { quantiseRow } from "./quantiser.ts";
 
 const BITS: Readonly<Record<Precision, number>> = { f32: 32, f16: 16, i8: 8, b1: 1 };
@@ -177,7 +177,9 @@ export function readValues(
     }
     case "i8": {
       const codes = new Int8Array(buffer, byteOffset, dimensions);
-      for (let i = 0; i < dimensions; i++) values[at + i] = scale * (codes[i] ?? 0);
+      // The scale of a row that reaches F32_MAX may be rounded up: 127 of it would be infinity.
+      const clamp = (x: number): number => Math.min(F32_MAX, Math.max(-F32_MAX, x));
+      for (let i = 0; i < dimensions; i++) values[at + i] = clamp(scale * (codes[i] ?? 0));
       return;
     }
     case "b1": {
