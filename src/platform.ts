@@ -8,8 +8,9 @@ import { gpuFactory } from "./gpu/open.ts";
 export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
   return {
     defaultThreads: spawner.defaultThreads,
-    openExact: ({ metric, dimensions, threads, workerUrl, wasmUrl }, internals, slices, emit) =>
+    openExact: ({ precision, metric, dimensions, threads, workerUrl, wasmUrl }, internals, slices, emit) =>
       openCpu(spawner, {
+        precision,
         metric,
         dimensions,
         threads,

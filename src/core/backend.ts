@@ -7,7 +7,8 @@
  * names, for each query, every row that could belong to the answer. The engine lets the CPU
  * backend settle what the GPU backend proposed, so both give the same bits.
  */
-import type { FloatMetric } from "./metric.ts";
+import type { RowReader } from "./matrix.ts";
+import type { Metric, Precision } from "./metric.ts";
 import type { TopK } from "./topk.ts";
 
 /** What serves an index, and why. `limits` and `features` are the GPU device's, empty on the CPU. */
@@ -36,12 +37,15 @@ export interface Eligibility {
   readonly count: number;
 }
 
+/** 32-bit words of queries: floats as given, or packed bits (Uint32Array, precision b1). Never quantised otherwise. */
+export type QueryVectors = Float32Array | Uint32Array;
+
 /** Queries to answer together over one row store. */
 export interface Batch {
   readonly count: number;
-  /** [count × stride], as given by the caller, zero padded. */
-  readonly queries: Float32Array;
-  /** [count] Euclidean norms in float64. */
+  /** [count × stride] words, as given by the caller, zero padded. */
+  readonly queries: QueryVectors;
+  /** [count] Euclidean norms in float64; of b1 the number of set bits. */
   readonly norms: Float64Array;
   /** [count] rows wanted: min(k asked, eligible rows), at least 1. */
   readonly wanted: Uint32Array;
@@ -67,7 +71,7 @@ export interface RowBlock {
   readonly firstRow: number;
   /** Raised by each overwrite of rows already there; appending leaves it. */
   readonly version: number;
-  /** Norms of the rows lie between these (float64; of non-zero rows for the smaller). */
+  /** Norms of the rows as stored lie between these (float64; of non-zero rows for the smaller; of b1 numbers of set bits). */
   readonly minNorm: number;
   readonly maxNorm: number;
 }
@@ -75,19 +79,28 @@ export interface RowBlock {
 /** The row store as copies of it see it: read-only, by block. */
 export interface RowSource {
   readonly dimensions: number;
+  readonly precision: Precision;
+  readonly metric: Metric;
+  /**
+   * 32-bit words of a query: dimensions padded so that it covers whole 16-byte chunks of a stored
+   * row: f32 a multiple of 4, f16 of 8, i8 of 16 floats; b1 4 words of packed bits per 128 bits.
+   */
   readonly stride: number;
-  readonly metric: FloatMetric;
+  /** Bytes of a stored row, a multiple of 16: f32 4, f16 2, i8 1 byte an element, b1 1 bit; zero padded. */
+  readonly rowBytes: number;
   /** Rows of a block; a multiple of 32, the last block may be partly filled. */
   readonly blockRows: number;
   readonly blocks: readonly RowBlock[];
   /** Rows written and committed. */
   readonly rowCount: number;
-  /** The largest norm of any row. */
+  /** The largest norm of any row, as stored. */
   readonly maxNorm: number;
-  /** A view of rows `first … first + count − 1`, which lie in one block: [count × stride]. Valid until the next await. */
-  view(first: number, count: number): Float32Array;
-  /** Row terms of the same rows: 1/‖x‖ for cosine, ‖x‖ otherwise, rounded to float32. Same validity. */
+  /** A view of stored rows `first … first + count − 1`, which lie in one block: [count × rowBytes]. Valid until the next await. */
+  bytes(first: number, count: number): Uint8Array;
+  /** Row terms of the same rows: 1/‖x‖ for cosine, ‖x‖ otherwise (of the stored values), rounded to float32; of b1 the number of set bits. Same validity. */
   terms(first: number, count: number): Float32Array;
+  /** Scales of the same rows, of i8; empty for the other precisions. Same validity. */
+  scales(first: number, count: number): Float32Array;
 }
 
 /** Proposes candidates from its own copies of the rows. One proposal runs at a time. */
@@ -138,7 +151,7 @@ export interface CpuStats {
   readonly rowsSettled: number;
   /** Bytes of the row store. */
   readonly storeBytes: number;
-  /** Spans of rows scanned, by kernel name. */
+  /** Work by kernel name: spans of rows that a `scan_…` passed over, rows that a `distance_…` computed. */
   readonly kernels: Readonly<Record<string, number>>;
 }
 
@@ -149,16 +162,32 @@ export interface ExactAnswer {
   readonly settled: Uint32Array;
 }
 
-/** The row store as its single writer, the engine, sees it. */
+/** A vector as it is stored. */
+export interface StoredVector {
+  /** [rowBytes] */
+  readonly bytes: Uint8Array;
+  /** Of i8; else 0. */
+  readonly scale: number;
+  /** Euclidean norm of the stored values in float64; of b1 the number of set bits. */
+  readonly norm: number;
+}
+
+/** The row store as its single writer, the engine, sees it. Rows written are scratch until committed. */
 export interface Rows extends RowSource {
-  readonly bytes: number;
+  readonly memoryBytes: number;
   /** Makes room for `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
   reserve(row: number): void;
-  /** Completes a row whose elements were written through `view`. `norm`: its Euclidean norm in float64. */
-  finishRow(row: number, norm: number): void;
-  /** Makes the rows finished since, and the first `rowCount` rows, part of the store; rows beyond are scratch. */
+  /** Stores vector `index` of `reader` as `row`, which has room; or returns why it cannot be stored. */
+  write(row: number, reader: RowReader, index: number): string | undefined;
+  /** Vector `index` of `reader` as `write` would store it, or why it cannot be stored. */
+  encode(reader: RowReader, index: number): StoredVector | string;
+  /** A row as it is stored; its bytes are a view, valid until the next await. */
+  stored(row: number): StoredVector;
+  /** Stores a vector, of a store of the same precision and dimensions, as `row`, which has room. */
+  put(row: number, vector: StoredVector): void;
+  /** Makes the rows written since, and the first `rowCount` rows, part of the store; rows beyond are scratch. */
   commit(rowCount: number): void;
-  /** Forgets rows that were finished and not committed. */
+  /** Forgets rows that were written and not committed. */
   discard(): void;
   /** Says that a committed row was overwritten: copies of its block are stale. */
   touch(row: number): void;
@@ -194,6 +223,8 @@ export interface ProposerRequest {
   /** The caller's own device; never destroyed by us. */
   readonly device?: GPUDevice;
   readonly memoryBudgetBytes: number | undefined;
+  /** How an exact answer is to be found: the caller's option. */
+  readonly scan: "auto" | "full" | "certified";
   readonly reason: string;
 }
 

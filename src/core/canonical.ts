@@ -1,14 +1,18 @@
 /**
- * The canonical distance (DESIGN rule 2), on the stored float32 values: terms and sums in
- * float64, no FMA, element i into accumulator i mod 4, sum (s0+s1)+(s2+s3), then rounded to
- * float32 with overflow clamped and −0 made +0.
+ * The canonical distance (DESIGN rule 2), on the values given (float32) and stored (float32, or
+ * float64 where f16 and i8 rows were decoded, which is exact): terms and sums in float64, no FMA,
+ * element i into accumulator i mod 4, sum (s0+s1)+(s2+s3), then rounded to float32 with overflow
+ * clamped and −0 made +0. Distances of packed bits are in core/bits.ts.
  *
  * The order of additions is part of the contract: it is what makes the plain-JS kernel, the WASM
- * kernel (`assembly/distance_f64.ts`, f64x2 lanes) and therefore every backend agree bit for bit.
+ * kernels (`assembly/distance_*.ts`, f64x2 lanes) and therefore every backend agree bit for bit.
  * Vectors are padded with zeros to a multiple of 4 elements; a padding term adds +0 to an
  * accumulator that is never −0, which changes nothing.
  */
 import { F32_MAX, type FloatMetric } from "./metric.ts";
+
+/** Elements of a vector, exact in float64. */
+type Elements = Float32Array | Float64Array;
 
 /** Rounds a float64 distance to its canonical float32. */
 function roundDistance(distance: number): number {
@@ -24,9 +28,9 @@ function roundDistance(distance: number): number {
  */
 export function canonicalDistance(
   metric: FloatMetric,
-  a: Float32Array,
+  a: Elements,
   aAt: number,
-  b: Float32Array,
+  b: Elements,
   bAt: number,
   length: number,
 ): number {
@@ -50,7 +54,7 @@ export function canonicalDistance(
 
 // The three loops below index typed arrays inside their bounds: `?? 0` would cost a branch in the
 // hottest code of the plain-JS kernel, hence the assertions.
-function dot(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length: number): number {
+function dot(a: Elements, aAt: number, b: Elements, bAt: number, length: number): number {
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;
@@ -64,7 +68,7 @@ function dot(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length:
   return s0 + s1 + (s2 + s3);
 }
 
-function squaredDifference(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length: number): number {
+function squaredDifference(a: Elements, aAt: number, b: Elements, bAt: number, length: number): number {
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;
@@ -82,7 +86,7 @@ function squaredDifference(a: Float32Array, aAt: number, b: Float32Array, bAt: n
   return s0 + s1 + (s2 + s3);
 }
 
-function absoluteDifference(a: Float32Array, aAt: number, b: Float32Array, bAt: number, length: number): number {
+function absoluteDifference(a: Elements, aAt: number, b: Elements, bAt: number, length: number): number {
   let s0 = 0;
   let s1 = 0;
   let s2 = 0;

@@ -1,33 +1,45 @@
 /**
- * Vectors as callers give them, read row by row into padded float32 rows. Shape errors are
- * INVALID_DIMENSIONS, values that cannot be stored INVALID_VECTOR. Inputs are only read.
+ * Vectors as callers give them, read row by row: floats into padded float32 rows, packed bits into
+ * bytes. Shape errors are INVALID_DIMENSIONS, values that cannot be stored INVALID_VECTOR. Inputs
+ * are only read.
  */
+import { packedBytes } from "./bits.ts";
 import { describe, NearfieldError } from "./errors.ts";
-import type { FloatMetric } from "./metric.ts";
+import type { Metric, Precision } from "./metric.ts";
 
 /**
  * One vector or many, row-major: a flat Float32Array or array of numbers whose length is a
  * multiple of `dimensions`, or an array of rows. An empty one is zero vectors. Uint8Array holds
- * packed bits and goes with precision b1 only.
+ * packed bits and goes with precision b1 only: ceil(dimensions / 8) bytes a row, least significant
+ * bit first, spare bits ignored. Floats given to b1 set a bit where x > 0.
  */
 export type VectorInput = Float32Array | Uint8Array | readonly number[] | readonly (Float32Array | readonly number[])[];
 
-/** Elements of a stored row: `dimensions` padded with zeros to whole 16-byte groups. */
-export function rowStride(dimensions: number): number {
-  return Math.ceil(dimensions / 4) * 4;
-}
+/** A source of rows of known width: floats, or packed bits where precision b1 takes them. */
+export type RowReader = FloatReader | BitReader;
 
-/** A source of rows of known width. */
-export interface RowReader {
+interface FloatReader {
+  readonly kind: "floats";
   readonly count: number;
+  /** Elements that reading a row touches. */
+  readonly rowElements: number;
   /** Writes row `index` to `target[at …]`, `dimensions` elements. Throws on a ragged row or a value that is no number. */
   read(index: number, target: Float32Array, at: number): void;
 }
 
+interface BitReader {
+  readonly kind: "bits";
+  readonly count: number;
+  readonly rowElements: number;
+  /** Writes row `index` to `target[at …]`, ceil(dimensions / 8) bytes, spare bits as they are. */
+  read(index: number, target: Uint8Array, at: number): void;
+}
+
 /** Opens `input` for reading as rows of `dimensions` elements. Costs O(1): rows are looked at when read. */
-export function readRows(input: VectorInput, dimensions: number): RowReader {
+export function readRows(input: VectorInput, dimensions: number, precision: Precision): RowReader {
   if (input instanceof Float32Array) return flatReader(input, dimensions);
   if (input instanceof Uint8Array) {
+    if (precision === "b1") return bitReader(input, dimensions);
     throw invalidType("a Uint8Array", "floats: packed bits go with precision b1", undefined);
   }
   if (!Array.isArray(input)) throw invalidType(describe(input), "vectors", undefined);
@@ -38,25 +50,48 @@ export function readRows(input: VectorInput, dimensions: number): RowReader {
   throw invalidType(`${describe(first)} as first element`, "a number, or a row of numbers", 0);
 }
 
-function flatReader(input: Float32Array, dimensions: number): RowReader {
+function bitReader(input: Uint8Array, dimensions: number): BitReader {
+  const size = packedBytes(dimensions);
+  if (input.length % size !== 0) {
+    throw new NearfieldError("INVALID_DIMENSIONS", {
+      got: `${input.length} bytes of packed bits`,
+      expected: `a multiple of ${size}, ceil(dimensions / 8)`,
+      remedy: "give whole rows, each starting at a byte of its own",
+    });
+  }
+  return {
+    kind: "bits",
+    count: input.length / size,
+    rowElements: Math.ceil(size / 4), // copied word by word
+    read: (index, target, at) => target.set(input.subarray(index * size, (index + 1) * size), at),
+  };
+}
+
+function flatReader(input: Float32Array, dimensions: number): FloatReader {
   checkWholeRows(input.length, dimensions);
   return {
+    kind: "floats",
     count: input.length / dimensions,
+    rowElements: dimensions,
     read: (index, target, at) => target.set(input.subarray(index * dimensions, (index + 1) * dimensions), at),
   };
 }
 
-function numberReader(input: readonly unknown[], dimensions: number): RowReader {
+function numberReader(input: readonly unknown[], dimensions: number): FloatReader {
   checkWholeRows(input.length, dimensions);
   return {
+    kind: "floats",
     count: input.length / dimensions,
+    rowElements: dimensions,
     read: (index, target, at) => copyNumbers(input, index * dimensions, dimensions, target, at, index),
   };
 }
 
-function nestedReader(input: readonly unknown[], dimensions: number): RowReader {
+function nestedReader(input: readonly unknown[], dimensions: number): FloatReader {
   return {
+    kind: "floats",
     count: input.length,
+    rowElements: dimensions,
     read(index, target, at) {
       const row = input[index];
       if (!(row instanceof Float32Array) && !Array.isArray(row)) {
@@ -128,7 +163,7 @@ export function rowNorm(row: Float32Array, at: number, length: number): number {
 }
 
 /** Why a row of this norm cannot be stored or searched under `metric`, or undefined when it can. */
-export function rejectionReason(norm: number, metric: FloatMetric): string | undefined {
+export function rejectionReason(norm: number, metric: Metric): string | undefined {
   if (!Number.isFinite(norm)) return "a NaN or infinite element (or one beyond the float32 range)";
   if (norm === 0 && metric === "cosine") return "a zero vector, which has no direction for cosine";
   return undefined;
@@ -137,7 +172,7 @@ export function rejectionReason(norm: number, metric: FloatMetric): string | und
 export function invalidVector(position: number, what: "row" | "query", reason: string): NearfieldError {
   return new NearfieldError("INVALID_VECTOR", {
     got: `${reason} in ${what} ${position}`,
-    expected: "finite float32 numbers, not all zero under cosine",
+    expected: "finite numbers in the range of the precision, not all zero under cosine",
     remedy:
       what === "row"
         ? 'clean the data, or create the index with invalid: "skip" to leave such rows out'

@@ -9,9 +9,12 @@ export type Precision = "f32" | "f16" | "i8" | "b1";
 export const METRICS: readonly Metric[] = ["cosine", "dot", "euclidean", "manhattan", "hamming", "jaccard"];
 export const PRECISIONS: readonly Precision[] = ["f32", "f16", "i8", "b1"];
 
-/** The metrics of float rows: the ones that this version computes. */
+/** The metrics of rows of numbers (f32, f16, i8). */
 export type FloatMetric = "cosine" | "dot" | "euclidean" | "manhattan";
 export const FLOAT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidean", "manhattan"];
+
+/** The metrics of packed bits (b1). */
+export type BitMetric = "hamming" | "jaccard";
 
 /** Numbers shared with shaders and WASM, which cannot see the names. Held by a test. */
 export const METRIC_CODE: Readonly<Record<Metric, number>> = {
@@ -23,8 +26,14 @@ export const METRIC_CODE: Readonly<Record<Metric, number>> = {
   jaccard: 5,
 };
 
-function isBitMetric(metric: Metric): metric is "hamming" | "jaccard" {
+export function isBitMetric(metric: Metric): metric is BitMetric {
   return metric === "hamming" || metric === "jaccard";
+}
+
+/** `metric` where it is known to be one of numbers: what serves floats never meets bits. */
+export function floatMetric(metric: Metric): FloatMetric {
+  if (isBitMetric(metric)) throw new Error(`${metric} is a metric of bits`);
+  return metric;
 }
 
 /** Hamming and jaccard go with b1, and only they do. */

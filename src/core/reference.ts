@@ -3,15 +3,55 @@
  * distances bit for bit (DESIGN rules 1 and 2). Written from the contract's text and sharing no
  * code with the kernels; never optimise it. Used by tests and by the benchmark's answer check.
  */
-import type { FloatMetric } from "./metric.ts";
+import type { Metric, Precision } from "./metric.ts";
 
 export interface ReferenceHit {
   readonly row: number;
   readonly distance: number;
 }
 
-/** The canonical distance of two unpadded vectors. */
-export function referenceDistance(metric: FloatMetric, a: ArrayLike<number>, b: ArrayLike<number>): number {
+/**
+ * The elements of a vector as a row stores them (DESIGN rule 4), exact in float64; of b1 zeros and
+ * ones. `values` are float32. Throws for a value that f16 cannot hold.
+ */
+export function storedRow(precision: Precision, values: ArrayLike<number>): Float64Array {
+  const elements = Float64Array.from(values);
+  switch (precision) {
+    case "f32":
+      return elements;
+    case "f16":
+      return elements.map(nearestHalf);
+    case "i8": {
+      const largest = elements.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
+      const scale = Math.fround(largest / 127);
+      if (scale === 0) return elements.fill(0);
+      return elements.map((x) => scale * Math.min(127, Math.max(-127, roundHalfToEven(x / scale))));
+    }
+    case "b1":
+      return elements.map((x) => (x > 0 ? 1 : 0));
+    default:
+      return precision satisfies never;
+  }
+}
+
+/** The float16 nearest to x: a multiple of 2^(e − 10) for 2^e ≤ |x| < 2^(e + 1), where e is at least −14. */
+function nearestHalf(x: number): number {
+  let exponent = -14;
+  while (2 ** (exponent + 1) <= Math.abs(x)) exponent++;
+  const step = 2 ** (exponent - 10);
+  const half = roundHalfToEven(x / step) * step;
+  if (Math.abs(half) > 65504) throw new Error(`${x} is beyond float16`);
+  return half;
+}
+
+function roundHalfToEven(x: number): number {
+  const below = Math.floor(x);
+  if (x - below !== 0.5) return Math.round(x);
+  return below % 2 === 0 ? below : below + 1;
+}
+
+/** The canonical distance of two unpadded vectors: of numbers, or of zeros and ones for the metrics of bits. */
+export function referenceDistance(metric: Metric, a: ArrayLike<number>, b: ArrayLike<number>): number {
   const sum = (term: (x: number, y: number) => number): number => {
     const s = [0, 0, 0, 0];
     for (let i = 0; i < a.length; i++) s[i % 4] = (s[i % 4] ?? 0) + term(a[i] ?? 0, b[i] ?? 0);
@@ -28,6 +68,12 @@ export function referenceDistance(metric: FloatMetric, a: ArrayLike<number>, b: 
         return Math.sqrt(sum((x, y) => (x - y) * (x - y)));
       case "manhattan":
         return sum((x, y) => Math.abs(x - y));
+      case "hamming":
+        return sum((x, y) => (x === y ? 0 : 1));
+      case "jaccard": {
+        const either = sum((x, y) => (x === 1 || y === 1 ? 1 : 0));
+        return either === 0 ? 0 : 1 - sum((x, y) => (x === 1 && y === 1 ? 1 : 0)) / either;
+      }
       default:
         return metric satisfies never;
     }
@@ -39,10 +85,11 @@ export function referenceDistance(metric: FloatMetric, a: ArrayLike<number>, b: 
 }
 
 export interface ReferenceQuery {
-  readonly metric: FloatMetric;
-  /** Row-major [rowCount × dimensions]. */
-  readonly rows: Float32Array;
+  readonly metric: Metric;
+  /** Elements of the rows as stored (`storedRow`), row-major [rowCount × dimensions]. */
+  readonly rows: Float32Array | Float64Array;
   readonly dimensions: number;
+  /** As given; zeros and ones for the metrics of bits. */
   readonly query: ArrayLike<number>;
   readonly k: number;
   /** Which rows may be found; default all. */

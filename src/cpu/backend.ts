@@ -11,7 +11,7 @@ import type { BackendInfo, Batch, CpuStats, ExactAnswer, ExactBackend, Proposal 
 import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
-import type { FloatMetric } from "../core/metric.ts";
+import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
@@ -24,7 +24,8 @@ import type { TaskResult } from "./tasks.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
 export interface CpuOptions {
-  readonly metric: FloatMetric;
+  readonly precision: Precision;
+  readonly metric: Metric;
   readonly dimensions: number;
   readonly threads: number;
   readonly spawner: WorkerSpawner;
@@ -65,7 +66,7 @@ export class CpuBackend implements ExactBackend {
       : "this thread";
     this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
     // One scratch area more than workers: the caller's thread may have to join in.
-    this.shape = storeShape(options.metric, options.dimensions, options.threads + 1);
+    this.shape = storeShape(options.precision, options.metric, options.dimensions, options.threads + 1);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
         spawner: options.spawner,
@@ -260,9 +261,10 @@ export class CpuBackend implements ExactBackend {
     const add = (name: string, spans: number): void => {
       if (spans > 0) this.#kernelSpans[name] = (this.#kernelSpans[name] ?? 0) + spans;
     };
+    const { precision } = this.shape;
     add(kernelName("scan_f32", result.level), result.spansF32);
-    add(kernelName("scan_f64", result.level), result.spansF64);
-    add(kernelName("distance_f64", result.level), settled);
+    if (precision === "f32") add(kernelName("scan_f64", result.level), result.spansCanonical);
+    add(kernelName(precision === "f32" ? "distance_f64" : `distance_${precision}`, result.level), settled);
   }
 
   async #merge(batch: Batch, answers: readonly PartAnswer[]): Promise<TopK> {

@@ -3,28 +3,49 @@
  * second implementation that tests compare the first with. The scan here computes estimates in
  * float64 and compares the float32-rounded sum, well within the margin that float32 arithmetic has.
  */
+import { bitDistance } from "../core/bits.ts";
 import { canonicalDistance } from "../core/canonical.ts";
-import type { FloatMetric } from "../core/metric.ts";
+import { halfToFloat } from "../core/half.ts";
+import { type FloatMetric, isBitMetric } from "../core/metric.ts";
+import type { RowFormat } from "../core/stored-rows.ts";
 import type { Kernels, ScanSpan } from "./kernels.ts";
 import type { ChunkMemory } from "./memory.ts";
 
-export function jsKernels(memory: ChunkMemory, metric: FloatMetric, stride: number): Kernels {
-  // A memory that grows gets a new buffer: look before each call.
-  let buffer = memory.buffer;
-  let floats = new Float32Array(buffer);
-  let words = new Uint32Array(buffer);
-  const refresh = (): void => {
-    if (memory.buffer === buffer) return;
-    buffer = memory.buffer;
-    floats = new Float32Array(buffer);
-    words = new Uint32Array(buffer);
+/** A memory as the arrays that kernels index. */
+interface Views {
+  readonly buffer: ArrayBufferLike;
+  readonly floats: Float32Array;
+  readonly words: Uint32Array;
+  readonly halves: Uint16Array;
+  readonly codes: Int8Array;
+}
+
+function viewsOf(buffer: ArrayBufferLike): Views {
+  return {
+    buffer,
+    floats: new Float32Array(buffer),
+    words: new Uint32Array(buffer),
+    halves: new Uint16Array(buffer),
+    codes: new Int8Array(buffer),
   };
-  const estimate = estimator(metric);
+}
+
+export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
+  const { metric, stride, rowBytes } = format;
+  let views = viewsOf(memory.buffer);
+  // A memory that grows gets a new buffer: look before each call.
+  const current = (): Views => {
+    if (memory.buffer !== views.buffer) views = viewsOf(memory.buffer);
+    return views;
+  };
+  const distanceOf = canonical(format);
+  const estimate = isBitMetric(metric) ? undefined : estimator(metric);
 
   return {
     level: "none",
     scanF32(span: ScanSpan): number {
-      refresh();
+      if (estimate === undefined) throw new Error("bits are not estimated");
+      const { floats, words } = current();
       let count = 0;
       for (let q = 0; q < span.queryCount; q++) {
         const query = (span.queries >>> 2) + q * stride;
@@ -40,23 +61,41 @@ export function jsKernels(memory: ChunkMemory, metric: FloatMetric, stride: numb
       }
       return count;
     },
-    scanF64(rows, rowCount, query, out): void {
-      refresh();
+    distances(query, rows, scales, rowCount, out): void {
+      const at = current();
       for (let r = 0; r < rowCount; r++) {
-        floats[(out >>> 2) + r] = canonicalDistance(
-          metric,
-          floats,
-          query >>> 2,
-          floats,
-          (rows >>> 2) + r * stride,
-          stride,
-        );
+        at.floats[(out >>> 2) + r] = distanceOf(at, query, rows + r * rowBytes, scales + r * 4);
       }
     },
-    distanceF64(query, row): number {
-      refresh();
-      return canonicalDistance(metric, floats, query >>> 2, floats, row >>> 2, stride);
-    },
+    distance: (query, row, scale) => distanceOf(current(), query, row, scale),
+  };
+}
+
+/** Canonical distance of the query and the row at two byte offsets; `scale`: where the scale of an i8 row is. */
+type Canonical = (views: Views, query: number, row: number, scale: number) => number;
+
+/** Twins of distance_f64, distance_f16, distance_i8, distance_b1: rows that are not float32 are decoded first, exactly, to float64. */
+function canonical({ precision, metric, stride }: RowFormat): Canonical {
+  if (isBitMetric(metric)) {
+    return ({ words }, query, row) => bitDistance(metric, words, query >>> 2, words, row >>> 2, stride);
+  }
+  if (precision === "f32") {
+    return ({ floats }, query, row) => canonicalDistance(metric, floats, query >>> 2, floats, row >>> 2, stride);
+  }
+  const decoded = new Float64Array(stride);
+  // In bounds by the layout; the loops are the innermost of these precisions.
+  const decode: (views: Views, row: number, scale: number) => void =
+    precision === "f16"
+      ? ({ halves }, row) => {
+          for (let i = 0; i < stride; i++) decoded[i] = halfToFloat(halves[(row >>> 1) + i]!);
+        }
+      : ({ codes, floats }, row, scale) => {
+          const unit = floats[scale >>> 2]!;
+          for (let i = 0; i < stride; i++) decoded[i] = unit * codes[row + i]!;
+        };
+  return (views, query, row, scale) => {
+    decode(views, row, scale);
+    return canonicalDistance(metric, views.floats, query >>> 2, decoded, 0, stride);
   };
 }
 

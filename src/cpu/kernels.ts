@@ -3,7 +3,8 @@
  * SIMD (`assembly/`) and plain JS (`kernels-js.ts`), equal bit for bit in canonical distances and
  * within the scan's margin in estimates. Pointers are byte offsets into the chunk.
  */
-import { METRIC_CODE, type FloatMetric } from "../core/metric.ts";
+import { METRIC_CODE } from "../core/metric.ts";
+import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
 
@@ -22,12 +23,12 @@ export interface ScanSpan {
 
 export interface Kernels {
   readonly level: KernelLevel;
-  /** Estimates every row of the span; writes (query << 16 | row) of those within limits; returns how many. */
+  /** f32 rows only. Estimates every row of the span; writes (query << 16 | row) of those within limits; returns how many. */
   scanF32(span: ScanSpan): number;
-  /** Canonical distances of one query to `rowCount` rows, written to `out` as f32. */
-  scanF64(rows: number, rowCount: number, query: number, out: number): void;
-  /** The canonical distance of one row to one query. */
-  distanceF64(query: number, row: number): number;
+  /** Canonical distances of one query to `rowCount` rows, written to `out` as f32. `scales`: of i8 rows, else ignored. */
+  distances(query: number, rows: number, scales: number, rowCount: number, out: number): void;
+  /** The canonical distance of one row to one query. `scale` as above; `out`: four bytes of scratch. */
+  distance(query: number, row: number, scale: number, out: number): number;
 }
 
 export type KernelLevel = "simd128" | "none";
@@ -61,10 +62,10 @@ export function kernelLevel(bytes: KernelBytes): KernelLevel {
 }
 
 /** The fastest kernels that can work on `memory`. */
-export function bindKernels(modules: KernelModules, memory: ChunkMemory, metric: FloatMetric, stride: number): Kernels {
+export function bindKernels(modules: KernelModules, memory: ChunkMemory, format: RowFormat): Kernels {
   const module = memory.isShared ? modules.shared : modules.owned;
-  if (module !== undefined && memory.wasm !== undefined) return wasmKernels(module, memory.wasm, metric, stride);
-  return jsKernels(memory, metric, stride);
+  if (module !== undefined && memory.wasm !== undefined) return wasmKernels(module, memory.wasm, format);
+  return jsKernels(memory, format);
 }
 
 interface WasmExports {
@@ -84,36 +85,70 @@ interface WasmExports {
   ): number;
   scan_f64(metric: number, rows: number, rowCount: number, stride: number, query: number, out: number): void;
   distance_f64(metric: number, query: number, row: number, stride: number): number;
+  distance_f16(metric: number, query: number, rows: number, rowCount: number, stride: number, out: number): void;
+  distance_i8(
+    metric: number,
+    query: number,
+    rows: number,
+    scales: number,
+    rowCount: number,
+    stride: number,
+    out: number,
+  ): void;
+  distance_b1(metric: number, query: number, rows: number, rowCount: number, stride: number, out: number): void;
 }
 
-function wasmKernels(
-  module: WebAssembly.Module,
-  memory: WebAssembly.Memory,
-  metric: FloatMetric,
-  stride: number,
-): Kernels {
+function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, format: RowFormat): Kernels {
   const instance = new WebAssembly.Instance(module, { env: { memory } });
   // The module is ours and built with these exports; WebAssembly's types cannot know.
   const wasm = instance.exports as unknown as WasmExports;
-  const code = METRIC_CODE[metric];
+  const { precision, stride } = format;
+  const code = METRIC_CODE[format.metric];
+  const scanF32 = (s: ScanSpan): number =>
+    wasm.scan_f32(
+      code,
+      s.rows,
+      s.terms,
+      s.rowCount,
+      stride,
+      s.queries,
+      s.queryCount,
+      s.limits,
+      s.perNorms,
+      s.eligible,
+      s.words,
+      s.hits,
+    );
+  if (precision === "f32") {
+    return {
+      level: "simd128",
+      scanF32,
+      distances: (query, rows, _, rowCount, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
+      distance: (query, row) => wasm.distance_f64(code, query, row, stride),
+    };
+  }
+  const distances = (query: number, rows: number, scales: number, rowCount: number, out: number): void => {
+    switch (precision) {
+      case "f16":
+        return wasm.distance_f16(code, query, rows, rowCount, stride, out);
+      case "i8":
+        return wasm.distance_i8(code, query, rows, scales, rowCount, stride, out);
+      case "b1":
+        return wasm.distance_b1(code, query, rows, rowCount, stride, out);
+      default:
+        return precision satisfies never;
+    }
+  };
+  let floats = new Float32Array(memory.buffer);
   return {
     level: "simd128",
-    scanF32: (s) =>
-      wasm.scan_f32(
-        code,
-        s.rows,
-        s.terms,
-        s.rowCount,
-        stride,
-        s.queries,
-        s.queryCount,
-        s.limits,
-        s.perNorms,
-        s.eligible,
-        s.words,
-        s.hits,
-      ),
-    scanF64: (rows, rowCount, query, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
-    distanceF64: (query, row) => wasm.distance_f64(code, query, row, stride),
+    scanF32,
+    distances,
+    distance(query, row, scale, out) {
+      distances(query, row, scale, 1, out);
+      // A memory that grows gets a new buffer.
+      if (floats.buffer !== memory.buffer) floats = new Float32Array(memory.buffer);
+      return floats[out >>> 2] ?? Infinity;
+    },
   };
 }

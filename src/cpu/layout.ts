@@ -2,21 +2,21 @@
  * Where things lie in a chunk of row memory; pure arithmetic shared by the host and the workers.
  *
  *   chunk  = scratch of slot 0 | … | scratch of the last slot | block 0 | block 1 | …
- *   block  = row terms [blockRows] f32 | rows [blockRows × stride] f32
+ *   block  = row terms [blockRows] f32 | scales [blockRows] f32, of i8 only | rows [blockRows × rowBytes]
  *   scratch = queries as scanned | queries as given | limits | perNorms | eligible words | hits | distances
  *
  * One chunk is one WASM memory, because a kernel instance sees exactly one memory: its scratch
  * must lie beside the rows, one area for each worker slot so that workers can share the chunk.
- * A *row term* is what the scan multiplies by: 1/‖x‖ for cosine, ‖x‖ otherwise.
+ * A *row term* is what the scan multiplies by: 1/‖x‖ for cosine, ‖x‖ otherwise; of b1 the number
+ * of set bits.
  */
 import { LIMITS } from "../core/limits.ts";
-import { rowStride } from "../core/matrix.ts";
-import type { FloatMetric } from "../core/metric.ts";
+import { floatMetric, type FloatMetric, type Metric, type Precision } from "../core/metric.ts";
+import { type RowFormat, rowFormat } from "../core/stored-rows.ts";
 
-export interface StoreShape {
-  readonly metric: FloatMetric;
-  readonly dimensions: number;
-  readonly stride: number;
+export interface StoreShape extends RowFormat {
+  /** The metric that the estimate scan serves; undefined where rows are scanned canonically, for all precisions but f32. */
+  readonly estimated: FloatMetric | undefined;
   /** Rows of a block: a power of two, a multiple of 32. */
   readonly blockRows: number;
   readonly blockBytes: number;
@@ -41,15 +41,16 @@ interface ScratchLayout {
   readonly bytes: number;
 }
 
-export function storeShape(metric: FloatMetric, dimensions: number, slots: number): StoreShape {
-  const stride = rowStride(dimensions);
-  const rowBytes = stride * 4;
+export function storeShape(precision: Precision, metric: Metric, dimensions: number, slots: number): StoreShape {
+  const format = rowFormat(precision, metric, dimensions);
+  const { stride, rowBytes } = format;
   const fitting = 2 ** Math.floor(Math.log2(LIMITS.blockBytes / rowBytes));
   const blockRows = Math.min(LIMITS.blockRows, Math.max(32, fitting));
-  const blockBytes = blockRows * (4 + rowBytes);
+  const blockBytes = blockRows * ((precision === "i8" ? 8 : 4) + rowBytes);
   const scratch = scratchLayout(stride, blockRows);
   const blocksPerChunk = Math.max(1, Math.floor((LIMITS.chunkBytes - slots * scratch.bytes) / blockBytes));
-  return { metric, dimensions, stride, blockRows, blockBytes, blocksPerChunk, slots, scratch };
+  const estimated = precision === "f32" ? floatMetric(metric) : undefined;
+  return { ...format, estimated, blockRows, blockBytes, blocksPerChunk, slots, scratch };
 }
 
 function scratchLayout(stride: number, blockRows: number): ScratchLayout {
@@ -96,6 +97,11 @@ export function termsAt(shape: StoreShape, block: number, row: number): number {
   return blockAt(shape, block) + row * 4;
 }
 
+/** Scales are there for i8 only; elsewhere this is where the rows begin. */
+export function scalesAt(shape: StoreShape, block: number, row: number): number {
+  return termsAt(shape, block, shape.blockRows) + row * 4;
+}
+
 export function rowsAt(shape: StoreShape, block: number, row: number): number {
-  return blockAt(shape, block) + shape.blockRows * 4 + row * shape.stride * 4;
+  return blockAt(shape, block + 1) - (shape.blockRows - row) * shape.rowBytes;
 }

@@ -1,7 +1,7 @@
 /** The CPU backend as the engine gets it: kernels chosen and loaded, the pool ready to start. */
 import type { EventSink } from "../core/events.ts";
 import { NearfieldError } from "../core/errors.ts";
-import type { FloatMetric } from "../core/metric.ts";
+import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { owned, shared } from "./assembly/index.ts?wasm-bytes";
 import { CpuBackend } from "./backend.ts";
@@ -9,7 +9,8 @@ import { type KernelBytes, kernelLevel } from "./kernels.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
 export interface CpuRequest {
-  readonly metric: FloatMetric;
+  readonly precision: Precision;
+  readonly metric: Metric;
   readonly dimensions: number;
   readonly threads: number;
   readonly workerUrl: string | URL | undefined;
@@ -33,6 +34,7 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
   }
   const usesWorkers = request.usesWorkers ?? true;
   return new CpuBackend({
+    precision: request.precision,
     metric: request.metric,
     dimensions: request.dimensions,
     threads: usesWorkers ? request.threads : 1,

@@ -291,7 +291,8 @@ export class WorkerPool {
     let copied = worker.copied.get(store.id);
     if (copied === undefined) worker.copied.set(store.id, (copied = new Map()));
     const { slices } = this.#options;
-    const most = Math.max(1, Math.floor(slices.budget / shape.stride));
+    const rowWords = shape.rowBytes / 4;
+    const most = Math.max(1, Math.floor(slices.budget / rowWords));
     for (const index of blocks) {
       const block = store.blocks[index];
       if (block === undefined) throw new Error(`no block ${index}`);
@@ -302,16 +303,17 @@ export class WorkerPool {
         return { first: known?.version === block.version ? known.rows : 0, end };
       };
       for (let { first, end } = missing(); first < end; { first, end } = missing()) {
-        const turn = slices.take(Math.min(most, end - first) * shape.stride);
+        const turn = slices.take(Math.min(most, end - first) * rowWords);
         if (turn !== undefined) await turn;
         // From here to the copy nothing may wait: the block is to be copied as it is now.
         ({ first, end } = missing());
         const { version } = block;
         const count = Math.min(most, end - first);
-        const vectors = store.view(block.firstRow + first, count).slice();
+        const rows = store.bytes(block.firstRow + first, count).slice();
         const terms = store.terms(block.firstRow + first, count).slice();
-        const message = Comlink.transfer(vectors, [vectors.buffer]);
-        await Promise.race([worker.api.putRows(store.id, shape, index, first, message, terms), worker.death]);
+        const scales = store.scales(block.firstRow + first, count).slice();
+        const message = Comlink.transfer(rows, [rows.buffer]);
+        await Promise.race([worker.api.putRows(store.id, shape, index, first, message, terms, scales), worker.death]);
         copied.set(index, { version, rows: first + count });
       }
     }

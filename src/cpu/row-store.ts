@@ -1,19 +1,30 @@
 /**
- * The one authority for rows: row-major float32 in chunks of at most 256 MiB, in memory that the
+ * The one authority for rows: row-major, as their precision stores them, in chunks of at most 256 MiB, in memory that the
  * workers share where the platform lets them. Written by the engine's single writer only; rows
  * beyond `rowCount` are scratch until `commit`. Copies of the rows (in workers without shared
  * memory, on a GPU) follow by comparing block versions and row counts.
  */
-import type { RowBlock, Rows } from "../core/backend.ts";
+import type { RowBlock, Rows, StoredVector } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
-import type { FloatMetric } from "../core/metric.ts";
-import { blockAt, chunkBytes, rowsAt, type StoreShape, termsAt } from "./layout.ts";
+import type { RowReader } from "../core/matrix.ts";
+import type { Metric, Precision } from "../core/metric.ts";
+import { StoredRows } from "../core/stored-rows.ts";
+import { blockAt, chunkBytes, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory, sharedMemory } from "./memory.ts";
 
 interface MutableBlock extends RowBlock {
   version: number;
   minNorm: number;
   maxNorm: number;
+}
+
+/** A block's memory as its rows are written to. */
+interface BlockView {
+  readonly index: number;
+  readonly buffer: ArrayBufferLike;
+  readonly rows: StoredRows;
+  readonly terms: Float32Array;
+  readonly scales: Float32Array;
 }
 
 let lastStoreId = 0;
@@ -27,9 +38,10 @@ export class RowStore implements Rows {
   readonly #blocks: MutableBlock[] = [];
   #rowCount = 0;
   #maxNorm = 0;
-  /** Norms of rows finished and not yet committed, by block. */
+  /** Norms of rows written and not yet committed, by block. */
   readonly #pending = new Map<number, { min: number; max: number }>();
-  #lastTerms: { block: number; view: Float32Array } = { block: -1, view: new Float32Array(0) };
+  /** Kept from call to call, because rows are written one by one. */
+  #lastView: BlockView | undefined;
 
   constructor(shape: StoreShape, isShared: boolean) {
     this.shape = shape;
@@ -39,11 +51,17 @@ export class RowStore implements Rows {
   get dimensions(): number {
     return this.shape.dimensions;
   }
+  get precision(): Precision {
+    return this.shape.precision;
+  }
+  get metric(): Metric {
+    return this.shape.metric;
+  }
   get stride(): number {
     return this.shape.stride;
   }
-  get metric(): FloatMetric {
-    return this.shape.metric;
+  get rowBytes(): number {
+    return this.shape.rowBytes;
   }
   get blockRows(): number {
     return this.shape.blockRows;
@@ -60,7 +78,7 @@ export class RowStore implements Rows {
   get chunks(): readonly ChunkMemory[] {
     return this.#chunks;
   }
-  get bytes(): number {
+  get memoryBytes(): number {
     return this.#chunks.reduce((sum, chunk) => sum + chunk.buffer.byteLength, 0);
   }
 
@@ -79,19 +97,19 @@ export class RowStore implements Rows {
           : ownMemory(bytes);
     } catch (cause) {
       throw new NearfieldError("OUT_OF_MEMORY", {
-        got: `no memory for row ${row} (${this.bytes + shape.blockBytes} bytes of rows)`,
+        got: `no memory for row ${row} (${this.memoryBytes + shape.blockBytes} bytes of rows)`,
         expected: `room for a further ${shape.blockBytes} bytes`,
         remedy: "add fewer rows, remove() and compact(), or give the process more memory",
         cause,
-        details: { bytes: this.bytes, needed: shape.blockBytes },
+        details: { bytes: this.memoryBytes, needed: shape.blockBytes },
       });
     }
     this.#blocks.push({ firstRow: block * shape.blockRows, version: 0, minNorm: Infinity, maxNorm: 0 });
   }
 
-  view(first: number, count: number): Float32Array {
+  bytes(first: number, count: number): Uint8Array {
     const { chunk, index, row } = this.#locate(first);
-    return new Float32Array(chunk.buffer, rowsAt(this.shape, index, row), count * this.shape.stride);
+    return new Uint8Array(chunk.buffer, rowsAt(this.shape, index, row), count * this.shape.rowBytes);
   }
 
   terms(first: number, count: number): Float32Array {
@@ -99,18 +117,35 @@ export class RowStore implements Rows {
     return new Float32Array(chunk.buffer, termsAt(this.shape, index, row), count);
   }
 
-  finishRow(row: number, norm: number): void {
-    const index = Math.floor(row / this.shape.blockRows);
-    const block = this.#blocks[index];
-    if (block === undefined) throw new Error(`row ${row} was not reserved`);
-    this.#termsOf(index)[row % this.shape.blockRows] = this.shape.metric === "cosine" ? 1 / norm : norm;
-    const range = this.#pending.get(index);
-    const least = norm > 0 ? norm : Infinity;
-    if (range === undefined) this.#pending.set(index, { min: least, max: norm });
-    else {
-      range.min = Math.min(range.min, least);
-      range.max = Math.max(range.max, norm);
-    }
+  scales(first: number, count: number): Float32Array {
+    if (this.shape.precision !== "i8") return new Float32Array(0);
+    const { chunk, index, row } = this.#locate(first);
+    return new Float32Array(chunk.buffer, scalesAt(this.shape, index, row), count);
+  }
+
+  write(row: number, reader: RowReader, index: number): string | undefined {
+    const view = this.#viewOf(row);
+    const reason = view.rows.write(row % this.shape.blockRows, reader, index);
+    if (reason === undefined) this.#finish(view, row, view.rows.norm, view.rows.scale);
+    return reason;
+  }
+
+  encode(reader: RowReader, index: number): StoredVector | string {
+    const bytes = new Uint8Array(this.shape.rowBytes);
+    const rows = new StoredRows(this.shape, bytes);
+    return rows.write(0, reader, index) ?? { bytes, scale: rows.scale, norm: rows.norm };
+  }
+
+  stored(row: number): StoredVector {
+    const { rows, scales } = this.#viewOf(row);
+    const slot = row % this.shape.blockRows;
+    const scale = scales[slot] ?? 0;
+    return { bytes: this.bytes(row, 1), scale, norm: rows.normOf(slot, scale) };
+  }
+
+  put(row: number, { bytes, scale, norm }: StoredVector): void {
+    this.bytes(row, 1).set(bytes);
+    this.#finish(this.#viewOf(row), row, norm, scale);
   }
 
   commit(rowCount: number): void {
@@ -134,14 +169,35 @@ export class RowStore implements Rows {
     if (block !== undefined) block.version++;
   }
 
-  /** The terms of a whole block; kept from call to call, because rows are finished one by one. */
-  #termsOf(block: number): Float32Array {
-    const first = block * this.shape.blockRows;
-    const { chunk } = this.#locate(first);
-    if (this.#lastTerms.block !== block || this.#lastTerms.view.buffer !== chunk.buffer) {
-      this.#lastTerms = { block, view: this.terms(first, this.shape.blockRows) };
+  #finish(view: BlockView, row: number, norm: number, scale: number): void {
+    const slot = row % this.shape.blockRows;
+    view.terms[slot] = this.shape.metric === "cosine" ? 1 / norm : norm;
+    if (this.shape.precision === "i8") view.scales[slot] = scale;
+    const range = this.#pending.get(view.index);
+    const least = norm > 0 ? norm : Infinity;
+    if (range === undefined) this.#pending.set(view.index, { min: least, max: norm });
+    else {
+      range.min = Math.min(range.min, least);
+      range.max = Math.max(range.max, norm);
     }
-    return this.#lastTerms.view;
+  }
+
+  /** The block of `row`; its memory may have moved since the last call. */
+  #viewOf(row: number): BlockView {
+    const { shape } = this;
+    const index = Math.floor(row / shape.blockRows);
+    const { buffer } = this.#locate(row).chunk;
+    const last = this.#lastView;
+    if (last?.index === index && last.buffer === buffer) return last;
+    const first = index * shape.blockRows;
+    this.#lastView = {
+      index,
+      buffer,
+      rows: new StoredRows(shape, this.bytes(first, shape.blockRows)),
+      terms: this.terms(first, shape.blockRows),
+      scales: this.scales(first, shape.blockRows),
+    };
+    return this.#lastView;
   }
 
   #locate(row: number): { chunk: ChunkMemory; index: number; row: number } {

@@ -8,7 +8,8 @@
  * once, so the bound is always a true one (KERNELS b.5: T from rows already rescored) and the
  * answer is exact by construction: about k·ln(N/k) distances a query on random row order.
  * Rejected: collecting estimates first and settling at the end, which needs a buffer without a
- * bound when rows tie. Blocks whose magnitudes float32 cannot hold are scanned canonically.
+ * bound when rows tie. Blocks whose magnitudes float32 cannot hold are scanned canonically, and so
+ * are rows of f16, i8 and b1.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
 import {
@@ -19,30 +20,35 @@ import {
   type ScanMargin,
   unitExponent,
 } from "../core/margin.ts";
+import type { FloatMetric } from "../core/metric.ts";
 import { hasBit } from "../core/rowset.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap } from "../core/topk.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
-import { chunkBytes, rowsAt, scratchAt, type StoreShape, termsAt } from "./layout.ts";
+import { chunkBytes, rowsAt, scalesAt, scratchAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
 import { type Chunk, type Located, StoreView } from "./store-view.ts";
-import type { ScanTask, SettleTask, TaskBlock, TaskResult } from "./tasks.ts";
+import type { ScanTask, SettleTask, TaskBlock, TaskQueries, TaskResult } from "./tasks.ts";
 
 interface Counters {
   readonly settled: Uint32Array;
   scanned: number;
   spansF32: number;
-  spansF64: number;
+  spansCanonical: number;
 }
 
 function newCounters(queries: number): Counters {
-  return { settled: new Uint32Array(queries), scanned: 0, spansF32: 0, spansF64: 0 };
+  return { settled: new Uint32Array(queries), scanned: 0, spansF32: 0, spansCanonical: 0 };
 }
+
+/** Of queries that are compared canonically. */
+const NO_MARGIN: ScanMargin = { relative: 0, perNorm: 0, absolute: 0 };
 
 /** One query of a tile, prepared for scanning. */
 interface TileQuery {
   readonly index: number;
   readonly heap: NearestHeap;
+  /** What the estimate scan multiplies the query by, and how far its estimates may be off. */
   readonly scale: number;
   readonly margin: ScanMargin;
   readonly maxDistance: number;
@@ -68,20 +74,22 @@ export class Scanner {
     this.#view(store, shape).setChunk(index, { memory, kernels: this.#bind(memory, shape) });
   }
 
-  /** Copies rows of a block into memory of this thread's own. `rows`: [n × stride], `terms`: [n]. */
+  /** Copies rows of a block into memory of this thread's own. `rows`: [n × rowBytes], `terms`: [n], `scales`: [n] or empty. */
   putRows(
     store: number,
     shape: StoreShape,
     block: number,
     first: number,
-    rows: Float32Array,
+    rows: Uint8Array,
     terms: Float32Array,
+    scales: Float32Array,
   ): void {
     const view = this.#view(store, shape);
     if (view.placement(block) === undefined) this.#placeNext(view, block);
     const { chunk, index } = view.locate(block);
-    new Float32Array(chunk.memory.buffer, rowsAt(shape, index, first), rows.length).set(rows);
+    new Uint8Array(chunk.memory.buffer, rowsAt(shape, index, first), rows.length).set(rows);
     new Float32Array(chunk.memory.buffer, termsAt(shape, index, first), terms.length).set(terms);
+    new Float32Array(chunk.memory.buffer, scalesAt(shape, index, first), scales.length).set(scales);
   }
 
   release(store: number): void {
@@ -116,20 +124,22 @@ export class Scanner {
     const topK = emptyTopK(task.count, k);
     const counters = newCounters(task.count);
     const { shape } = view;
-    const query = scratchAt(shape, this.#slot) + shape.scratch.givenQueries;
+    const base = scratchAt(shape, this.#slot);
+    const query = base + shape.scratch.givenQueries;
     for (let q = 0; q < task.count; q++) {
       const heap = new NearestHeap(task.wanted[q] ?? 0);
       const maxDistance = task.maxDistances[q] ?? Infinity;
       const loaded = new Set<Chunk>();
-      for (let at = task.starts[q] ?? 0; at < (task.starts[q + 1] ?? 0); at++) {
-        const row = task.rows[at] ?? 0;
+      for (let i = task.starts[q] ?? 0; i < (task.starts[q + 1] ?? 0); i++) {
+        const row = task.rows[i] ?? 0;
         const { chunk, index } = view.locate(Math.floor(row / shape.blockRows));
         if (!loaded.has(chunk)) {
-          const given = task.queries.subarray(q * shape.stride, (q + 1) * shape.stride);
-          new Float32Array(chunk.memory.buffer, query, shape.stride).set(given);
+          copyQuery(shape, chunk, task, q, query);
           loaded.add(chunk);
         }
-        const distance = chunk.kernels.distanceF64(query, rowsAt(shape, index, row % shape.blockRows));
+        const slot = row % shape.blockRows;
+        const [at, scale] = [rowsAt(shape, index, slot), scalesAt(shape, index, slot)];
+        const distance = chunk.kernels.distance(query, at, scale, base + shape.scratch.distances);
         if (distance <= maxDistance) heap.offer(distance, row);
         counters.settled[q] = (counters.settled[q] ?? 0) + 1;
         const turn = this.#slices?.take(shape.stride);
@@ -163,7 +173,7 @@ export class Scanner {
   }
 
   #bind(memory: ChunkMemory, shape: StoreShape): Kernels {
-    return bindKernels(this.#modules, memory, shape.metric, shape.stride);
+    return bindKernels(this.#modules, memory, shape);
   }
 
   /** Finds room for one more block in memory that this thread owns. */
@@ -190,7 +200,10 @@ export class Scanner {
         index,
         heap: new NearestHeap(task.wanted[index] ?? 0),
         scale,
-        margin: scanMargin(shape.metric, shape.dimensions, norm * scale, scale),
+        margin:
+          shape.estimated === undefined
+            ? NO_MARGIN
+            : scanMargin(shape.estimated, shape.dimensions, norm * scale, scale),
         maxDistance: task.maxDistances[index] ?? Infinity,
         bits: eligibility?.bits ?? new Uint32Array(0),
         rowCount: eligibility?.rowCount ?? 0,
@@ -201,18 +214,18 @@ export class Scanner {
   /** Copies a tile's queries into a chunk's scratch: as given, and as scanned (unit length for cosine, scaled for dot). */
   #loadQueries(shape: StoreShape, chunk: Chunk, task: ScanTask, queries: readonly TileQuery[]): void {
     const base = scratchAt(shape, this.#slot);
-    const count = queries.length * shape.stride;
-    const given = new Float32Array(chunk.memory.buffer, base + shape.scratch.givenQueries, count);
-    const scanned = new Float32Array(chunk.memory.buffer, base + shape.scratch.scanQueries, count);
-    const perNorms = new Float32Array(chunk.memory.buffer, base + shape.scratch.perNorms, queries.length);
+    const { stride, scratch } = shape;
+    queries.forEach((q, i) => copyQuery(shape, chunk, task, q.index, base + scratch.givenQueries + i * stride * 4));
+    if (shape.estimated === undefined) return;
+    const scanned = new Float32Array(chunk.memory.buffer, base + scratch.scanQueries, queries.length * stride);
+    const perNorms = new Float32Array(chunk.memory.buffer, base + scratch.perNorms, queries.length);
     queries.forEach((q, i) => {
-      const vector = task.queries.subarray(q.index * shape.stride, (q.index + 1) * shape.stride);
-      given.set(vector, i * shape.stride);
-      if (shape.metric === "cosine" || shape.metric === "dot") {
-        const factor = shape.metric === "cosine" ? 1 / (task.norms[q.index] ?? 1) : q.scale;
-        for (let d = 0; d < vector.length; d++) scanned[i * shape.stride + d] = (vector[d] ?? 0) * factor;
+      const vector = task.queries.subarray(q.index * stride, (q.index + 1) * stride);
+      if (shape.estimated === "cosine" || shape.estimated === "dot") {
+        const factor = shape.estimated === "cosine" ? 1 / (task.norms[q.index] ?? 1) : q.scale;
+        for (let d = 0; d < vector.length; d++) scanned[i * stride + d] = (vector[d] ?? 0) * factor;
       } else {
-        scanned.set(vector, i * shape.stride);
+        scanned.set(vector, i * stride);
       }
       perNorms[i] = q.margin.perNorm * (1 + 2 ** -20);
     });
@@ -226,7 +239,8 @@ export class Scanner {
     task: ScanTask,
     counters: Counters,
   ): Promise<void> {
-    const isEstimable = canEstimate(shape, block, queries, task.norms);
+    const { estimated } = shape;
+    const isEstimable = estimated !== undefined && canEstimate(estimated, block, queries, task.norms);
     const spanRows = this.#fitting(shape.scratch.spanRows, shape.stride * queries.length, 32);
     for (let first = 0; first < block.rowCount; first += spanRows) {
       const rowCount = Math.min(spanRows, block.rowCount - first);
@@ -237,11 +251,11 @@ export class Scanner {
       counters.scanned += rowCount * queries.length;
       if (isEstimable) {
         counters.spansF32++;
-        this.#scanSpanF32(shape, chunk, index, first, rowCount, firstRow, queries, counters.settled);
+        this.#scanSpanF32(shape, estimated, chunk, index, first, rowCount, firstRow, queries, counters.settled);
       } else {
-        counters.spansF64++;
+        counters.spansCanonical++;
         for (const q of queries) counters.settled[q.index] = (counters.settled[q.index] ?? 0) + rowCount;
-        this.#scanSpanF64(shape, chunk, index, first, rowCount, firstRow, queries);
+        this.#scanSpanCanonical(shape, chunk, index, first, rowCount, firstRow, queries);
       }
     }
   }
@@ -271,6 +285,7 @@ export class Scanner {
 
   #scanSpanF32(
     shape: StoreShape,
+    metric: FloatMetric,
     { memory, kernels }: Chunk,
     index: number,
     first: number,
@@ -279,7 +294,7 @@ export class Scanner {
     queries: readonly TileQuery[],
     settled: Uint32Array,
   ): void {
-    const { scratch, metric, stride } = shape;
+    const { scratch, stride } = shape;
     const base = scratchAt(shape, this.#slot);
     const limits = new Float32Array(memory.buffer, base + scratch.limits, queries.length);
     queries.forEach((q, i) => {
@@ -307,13 +322,13 @@ export class Scanner {
       const query = queries[at];
       if (query === undefined) continue;
       const given = base + scratch.givenQueries + at * stride * 4;
-      const distance = kernels.distanceF64(given, rowsAt(shape, index, first + row));
+      const distance = kernels.distance(given, rowsAt(shape, index, first + row), 0, base + scratch.distances);
       settled[query.index] = (settled[query.index] ?? 0) + 1;
       if (distance <= query.maxDistance) query.heap.offer(distance, firstRow + row);
     }
   }
 
-  #scanSpanF64(
+  #scanSpanCanonical(
     shape: StoreShape,
     { memory, kernels }: Chunk,
     index: number,
@@ -324,9 +339,10 @@ export class Scanner {
   ): void {
     const { scratch, stride } = shape;
     const base = scratchAt(shape, this.#slot);
+    const [rows, scales] = [rowsAt(shape, index, first), scalesAt(shape, index, first)];
     queries.forEach((query, i) => {
       const given = base + scratch.givenQueries + i * stride * 4;
-      kernels.scanF64(rowsAt(shape, index, first), rowCount, given, base + scratch.distances);
+      kernels.distances(given, rows, scales, rowCount, base + scratch.distances);
       const distances = new Float32Array(memory.buffer, base + scratch.distances, rowCount);
       for (let r = 0; r < rowCount; r++) {
         const distance = distances[r] ?? Infinity;
@@ -337,10 +353,28 @@ export class Scanner {
   }
 }
 
+/** Copies query `index` of a task, word by word, to `at` in a chunk. */
+function copyQuery(
+  { stride }: StoreShape,
+  { memory }: Chunk,
+  { queries }: TaskQueries,
+  index: number,
+  at: number,
+): void {
+  const words = queries.subarray(index * stride, (index + 1) * stride);
+  if (words instanceof Uint32Array) new Uint32Array(memory.buffer, at, stride).set(words);
+  else new Float32Array(memory.buffer, at, stride).set(words);
+}
+
 /** Whether float32 estimates of this block mean anything for every query of the tile (core/margin.ts). */
-function canEstimate(shape: StoreShape, block: TaskBlock, queries: readonly TileQuery[], norms: Float64Array): boolean {
+function canEstimate(
+  metric: FloatMetric,
+  block: TaskBlock,
+  queries: readonly TileQuery[],
+  norms: Float64Array,
+): boolean {
   if (!isComfortable(block.maxNorm)) return false;
-  if (shape.metric === "cosine") return isComfortable(block.minNorm);
-  if (shape.metric === "dot") return true;
+  if (metric === "cosine") return isComfortable(block.minNorm);
+  if (metric === "dot") return true;
   return queries.every((q) => (norms[q.index] ?? 0) <= COMFORT_MAX);
 }

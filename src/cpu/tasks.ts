@@ -1,5 +1,5 @@
 /** What the host asks of a scanner, in a worker or on its own thread, and what it answers: plain data, made to be posted. */
-import type { Eligibility } from "../core/backend.ts";
+import type { Eligibility, QueryVectors } from "../core/backend.ts";
 import type { TopK } from "../core/topk.ts";
 import type { KernelLevel } from "./kernels.ts";
 
@@ -14,8 +14,8 @@ export interface TaskBlock {
 export interface TaskQueries {
   readonly store: number;
   readonly count: number;
-  /** [count × stride], as given. */
-  readonly queries: Float32Array;
+  /** [count × stride] words, as given. */
+  readonly queries: QueryVectors;
   readonly norms: Float64Array;
   readonly wanted: Uint32Array;
   readonly maxDistances: Float32Array;
@@ -40,6 +40,7 @@ export interface TaskResult {
   /** Rows scanned, once for each query. */
   readonly scanned: number;
   readonly level: KernelLevel;
+  /** Spans that were estimated, and spans whose every distance was computed. */
   readonly spansF32: number;
-  readonly spansF64: number;
+  readonly spansCanonical: number;
 }

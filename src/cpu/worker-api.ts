@@ -12,8 +12,9 @@ export interface WorkerApi {
     shape: StoreShape,
     block: number,
     first: number,
-    rows: Float32Array,
+    rows: Uint8Array,
     terms: Float32Array,
+    scales: Float32Array,
   ): void;
   release(store: number): void;
   scan(task: ScanTask): Promise<TaskResult>;

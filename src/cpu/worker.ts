@@ -19,7 +19,8 @@ const api: WorkerApi = {
     return compiled.modules.owned === undefined ? "none" : "simd128";
   },
   attachChunk: (store, shape, index, memory) => scanner.attachChunk(store, shape, index, attachedMemory(memory)),
-  putRows: (store, shape, block, first, rows, terms) => scanner.putRows(store, shape, block, first, rows, terms),
+  putRows: (store, shape, block, first, rows, terms, scales) =>
+    scanner.putRows(store, shape, block, first, rows, terms, scales),
   release: (store) => scanner.release(store),
   scan: async (task) => handOver(await scanner.scan(task)),
   settle: async (task) => handOver(await scanner.settle(task)),

@@ -17,6 +17,7 @@ import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { GpuSession } from "./gpu-session.ts";
+import { queryVectors } from "./ingest.ts";
 import { eligibilityOf, type SearchJob } from "./job.ts";
 import type { Piece } from "./scheduler.ts";
 
@@ -44,14 +45,15 @@ export class Executor {
   async execute(pieces: readonly Piece<SearchJob>[]): Promise<void> {
     const { clock } = this.#options;
     const startedAt = clock.now();
-    const { batch, targets } = assemble(pieces);
+    const rows = pieces[0]?.job.group;
+    if (rows === undefined) return;
+    const { batch, targets } = assemble(rows, pieces);
     const size = pieces.reduce((sum, piece) => sum + piece.count, 0);
     for (const { job } of pieces) {
       job.tally.startedAt = Math.min(job.tally.startedAt, startedAt);
       job.tally.batch = Math.max(job.tally.batch, size);
     }
-    const rows = pieces[0]?.job.group;
-    if (targets.length > 0 && rows !== undefined) await this.#answer(rows, batch, targets);
+    if (targets.length > 0) await this.#answer(rows, batch, targets);
     const finishedAt = clock.now();
     for (const { job } of pieces) job.tally.finishedAt = finishedAt;
   }
@@ -81,7 +83,7 @@ export class Executor {
       if (tally !== undefined) tally.rescans += rescans[q] ?? 0;
     }
     if (settled.length > 0) {
-      const part = settled.length === all.length ? batch : subBatch(batch, settled, rows.stride);
+      const part = settled.length === all.length ? batch : subBatch(rows, batch, settled);
       const picked = {
         candidates: settled.map((q) => candidates[q] ?? null),
         rescans: Uint8Array.from(settled, (q) => rescans[q] ?? 0),
@@ -92,7 +94,7 @@ export class Executor {
       // A query without a rescan was not scanned: its magnitude or its k is not for this GPU.
       for (const q of unsettled)
         degrade(`${rescans[q] === 1 ? "survivors-overflow" : "gpu-unsuited"}:finished-on-cpu`, [q]);
-      deliver(await exact.search(rows, subBatch(batch, unsettled, rows.stride)), unsettled, targets, "cpu");
+      deliver(await exact.search(rows, subBatch(rows, batch, unsettled)), unsettled, targets, "cpu");
     }
   }
 
@@ -128,7 +130,7 @@ export class Executor {
 }
 
 /** Gathers the queries that any row may answer into one batch. */
-function assemble(pieces: readonly Piece<SearchJob>[]): { batch: Batch; targets: Target[] } {
+function assemble(rows: Rows, pieces: readonly Piece<SearchJob>[]): { batch: Batch; targets: Target[] } {
   const targets: Target[] = [];
   for (const { job, first, count } of pieces) {
     for (let query = first; query < first + count; query++) {
@@ -136,8 +138,8 @@ function assemble(pieces: readonly Piece<SearchJob>[]): { batch: Batch; targets:
     }
   }
   const count = targets.length;
-  const stride = pieces[0]?.job.group.stride ?? 0;
-  const queries = new Float32Array(count * stride);
+  const { stride } = rows;
+  const queries = queryVectors(rows, count * stride);
   const norms = new Float64Array(count);
   const wanted = new Uint32Array(count);
   const maxDistances = new Float32Array(count);
@@ -173,8 +175,9 @@ function assemble(pieces: readonly Piece<SearchJob>[]): { batch: Batch; targets:
 }
 
 /** The batch of only the queries numbered. */
-function subBatch(batch: Batch, queries: readonly number[], stride: number): Batch {
-  const vectors = new Float32Array(queries.length * stride);
+function subBatch(rows: Rows, batch: Batch, queries: readonly number[]): Batch {
+  const { stride } = rows;
+  const vectors = queryVectors(rows, queries.length * stride);
   queries.forEach((q, i) => vectors.set(batch.queries.subarray(q * stride, (q + 1) * stride), i * stride));
   const wanted = Uint32Array.from(queries, (q) => batch.wanted[q] ?? 0);
   return {

@@ -3,7 +3,6 @@
  * next, and the old one lives until the last search that began on it is done.
  */
 import type { ExactBackend, Rows } from "../core/backend.ts";
-import { rowNorm } from "../core/matrix.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { NO_ROW } from "../core/topk.ts";
 import { allocated } from "./answer.ts";
@@ -34,8 +33,7 @@ export async function copyLive(from: Generation, to: Generation, slices: WorkSli
     mapping[row] = isLive ? next : NO_ROW;
     if (!isLive) continue;
     to.rows.reserve(next);
-    to.rows.view(next, 1).set(from.rows.view(row, 1));
-    to.rows.finishRow(next, rowNorm(from.rows.view(row, 1), 0, from.rows.stride));
+    to.rows.put(next, from.rows.stored(row));
     next++;
   }
   to.live.append(next);

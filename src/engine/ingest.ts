@@ -2,11 +2,13 @@
  * `add`: reads vectors in slices, checks them, writes them behind the committed rows, and commits
  * all at the end or nothing. An abort or a bad row leaves scratch behind that the next add overwrites.
  */
-import type { Rows } from "../core/backend.ts";
+import type { QueryVectors, RowSource, Rows, StoredVector } from "../core/backend.ts";
+import { countWords } from "../core/bits.ts";
 import { abortedError, NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import { invalidVector, readRows, rejectionReason, rowNorm, type VectorInput } from "../core/matrix.ts";
+import { invalidVector, readRows, rejectionReason, type RowReader, rowNorm, type VectorInput } from "../core/matrix.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import { readBits } from "../core/stored-rows.ts";
 import type { AddOptions, AddResult } from "./contract.ts";
 import { checkSignal, invalidOption } from "./options.ts";
 
@@ -28,33 +30,24 @@ export async function ingest(
   skipsInvalid: boolean,
   slices: WorkSlices,
 ): Promise<AddResult> {
-  const { dimensions, stride, blockRows, metric } = rows;
-  const reader = readRows(vectors, dimensions);
+  const { dimensions, blockRows, precision } = rows;
+  const reader = readRows(vectors, dimensions, precision);
+  const cost = rowCost(rows, reader);
   rows.discard(); // what an add before this one may have left
   const first = rows.rowCount;
   if (first + reader.count > LIMITS.maxRows) throw tooManyRows(first, reader.count);
   const skipped: number[] = [];
   let row = first;
-  let blockEnd = -1;
-  let view: Float32Array = new Float32Array(0);
   for (let i = 0; i < reader.count; i++) {
-    const turn = slices.take(stride);
+    const turn = slices.take(cost);
     if (turn !== undefined) {
       options.onProgress?.({ done: i, total: reader.count });
       await turn;
       if (options.signal?.aborted === true) throw abortedError(options.signal);
-      blockEnd = -1; // memory may have moved meanwhile
     }
-    if (row >= blockEnd) {
-      rows.reserve(row);
-      blockEnd = row - (row % blockRows) + blockRows;
-      view = rows.view(row - (row % blockRows), blockRows);
-    }
-    const at = (row % blockRows) * stride;
-    reader.read(i, view, at);
-    const norm = rowNorm(view, at, dimensions);
-    const reason = rejectionReason(norm, metric);
-    if (reason === undefined) rows.finishRow(row++, norm);
+    if (row === first || row % blockRows === 0) rows.reserve(row);
+    const reason = rows.write(row, reader, i);
+    if (reason === undefined) row++;
     else if (skipsInvalid) skipped.push(i);
     else throw invalidVector(i, "row", reason);
   }
@@ -63,9 +56,14 @@ export async function ingest(
   return { first, count: row - first, skipped };
 }
 
-/** One vector, checked, with its norm. Throws INVALID_DIMENSIONS unless there is exactly one. */
-export function readOne(vector: VectorInput, rows: Rows): { values: Float32Array; norm: number } {
-  const reader = readRows(vector, rows.dimensions);
+/** What reading a vector and storing it costs, in elements. */
+function rowCost(rows: RowSource, reader: RowReader): number {
+  return Math.max(rows.stride, reader.rowElements);
+}
+
+/** One vector, checked, as it is to be stored. Throws INVALID_DIMENSIONS unless there is exactly one. */
+export function readOne(vector: VectorInput, rows: Rows): StoredVector {
+  const reader = readRows(vector, rows.dimensions, rows.precision);
   if (reader.count !== 1) {
     throw new NearfieldError("INVALID_DIMENSIONS", {
       got: `${reader.count} vectors`,
@@ -73,12 +71,14 @@ export function readOne(vector: VectorInput, rows: Rows): { values: Float32Array
       remedy: "replace rows one by one",
     });
   }
-  const values = new Float32Array(rows.stride);
-  reader.read(0, values, 0);
-  const norm = rowNorm(values, 0, rows.dimensions);
-  const reason = rejectionReason(norm, rows.metric);
-  if (reason !== undefined) throw invalidVector(0, "row", reason);
-  return { values, norm };
+  const stored = rows.encode(reader, 0);
+  if (typeof stored === "string") throw invalidVector(0, "row", stored);
+  return stored;
+}
+
+/** Blank queries of `words` 32-bit words: floats, which are never quantised, or packed bits. */
+export function queryVectors({ precision }: RowSource, words: number): QueryVectors {
+  return precision === "b1" ? new Uint32Array(words) : new Float32Array(words);
 }
 
 /** All queries of a call, padded, with their norms. Any invalid one rejects the call. */
@@ -86,21 +86,41 @@ export async function readQueries(
   queries: VectorInput,
   rows: Rows,
   slices: WorkSlices,
-): Promise<{ vectors: Float32Array; norms: Float64Array }> {
-  const { dimensions, stride, metric } = rows;
-  const reader = readRows(queries, dimensions);
-  const vectors = new Float32Array(reader.count * stride);
+): Promise<{ vectors: QueryVectors; norms: Float64Array }> {
+  const { dimensions, stride, precision } = rows;
+  const reader = readRows(queries, dimensions, precision);
+  const vectors = queryVectors(rows, reader.count * stride);
   const norms = new Float64Array(reader.count);
+  const read = queryReader(rows, reader, vectors);
+  const cost = rowCost(rows, reader);
   for (let q = 0; q < reader.count; q++) {
-    const turn = slices.take(stride);
+    const turn = slices.take(cost);
     if (turn !== undefined) await turn;
-    reader.read(q, vectors, q * stride);
-    const norm = rowNorm(vectors, q * stride, dimensions);
-    const reason = rejectionReason(norm, metric);
-    if (reason !== undefined) throw invalidVector(q, "query", reason);
+    const norm = read(q);
+    if (typeof norm === "string") throw invalidVector(q, "query", norm);
     norms[q] = norm;
   }
   return { vectors, norms };
+}
+
+/** Reads query `q` to its place in `vectors`; returns its norm, or why it is invalid. */
+function queryReader(
+  { dimensions, stride, metric }: RowSource,
+  reader: RowReader,
+  vectors: QueryVectors,
+): (q: number) => number | string {
+  if (vectors instanceof Uint32Array) {
+    const scratch = new Float32Array(dimensions);
+    const bytes = new Uint8Array(vectors.buffer);
+    return (q) =>
+      readBits(reader, q, scratch, bytes, q * stride * 4, dimensions) ?? countWords(vectors, q * stride, stride);
+  }
+  if (reader.kind === "bits") throw new Error("packed bits are for precision b1");
+  return (q) => {
+    reader.read(q, vectors, q * stride);
+    const norm = rowNorm(vectors, q * stride, dimensions);
+    return rejectionReason(norm, metric) ?? norm;
+  };
 }
 
 function tooManyRows(rowCount: number, added: number): NearfieldError {

@@ -1,5 +1,5 @@
 /** One `search()` call on its way: its queries and snapshot, the answer being filled in, and what it took. */
-import type { Eligibility, Rows } from "../core/backend.ts";
+import type { Eligibility, QueryVectors, Rows } from "../core/backend.ts";
 import { describe, NearfieldError } from "../core/errors.ts";
 import type { SearchOptions } from "./contract.ts";
 import { checkSignal, invalidOption } from "./options.ts";
@@ -85,8 +85,8 @@ function invalidFilter(got: string): NearfieldError {
 
 export interface SearchJob extends Job {
   readonly group: Rows;
-  /** [queries × stride], zero padded. */
-  readonly vectors: Float32Array;
+  /** [queries × stride] words, zero padded. */
+  readonly vectors: QueryVectors;
   readonly norms: Float64Array;
   /** One for all queries, or one for each. */
   readonly eligibilities: readonly Eligibility[];

@@ -2,13 +2,15 @@
 import { describe, NearfieldError } from "../core/errors.ts";
 import type { EngineEvent } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
-import { FLOAT_METRICS, type FloatMetric, type Metric, metricFits, METRICS, PRECISIONS } from "../core/metric.ts";
+import { isBitMetric, type Metric, metricFits, METRICS, type Precision, PRECISIONS } from "../core/metric.ts";
 import type { IndexOptions } from "./contract.ts";
 
 /** Options after the check, defaults filled in. */
 export interface ResolvedOptions {
   readonly dimensions: number;
-  readonly metric: FloatMetric;
+  readonly metric: Metric;
+  readonly precision: Precision;
+  readonly scan: "auto" | "full" | "certified";
   readonly backend: "auto" | "gpu" | "cpu";
   readonly device: GPUDevice | undefined;
   readonly threads: number;
@@ -21,7 +23,7 @@ export interface ResolvedOptions {
   readonly onEvent: ((event: EngineEvent) => void) | undefined;
 }
 
-/** Throws INVALID_DIMENSIONS, INVALID_OPTION, or UNSUPPORTED for what the contract allows and this version lacks. */
+/** Throws INVALID_DIMENSIONS, INVALID_OPTION, or UNSUPPORTED for a certified scan of a metric without a bound. */
 export function resolveOptions(options: IndexOptions, defaultThreads: number): ResolvedOptions {
   if (typeof options !== "object" || options === null) {
     throw invalidOption("options", options, "an object such as { dimensions: 384 }", "see createIndex");
@@ -44,12 +46,19 @@ export function resolveOptions(options: IndexOptions, defaultThreads: number): R
       "change one of the two",
     );
   }
-  if (precision !== "f32") throw unsupported(`precision "${precision}"`, '"f32"');
   const scan = oneOf("scan", options.scan ?? "auto", ["auto", "full", "certified"]);
-  if (scan === "certified") throw unsupported('scan "certified"', '"auto" or "full"');
+  if (scan === "certified" && (metric === "manhattan" || isBitMetric(metric))) {
+    throw new NearfieldError("UNSUPPORTED", {
+      got: `scan "certified" with metric ${metric}`,
+      expected: "cosine, dot or euclidean, whose distances an int8 scan can bound",
+      remedy: 'use scan "auto" or "full": the answer is the same',
+    });
+  }
   return {
     dimensions,
-    metric: floatMetric(metric),
+    metric,
+    precision,
+    scan,
     backend: oneOf("backend", options.backend ?? "auto", ["auto", "gpu", "cpu"]),
     device: checkedDevice(options.device),
     threads: integer("threads", options.threads, Math.min(defaultThreads, LIMITS.maxThreads), 1, LIMITS.maxThreads),
@@ -109,25 +118,11 @@ function callback(value: unknown): ((event: EngineEvent) => void) | undefined {
   throw invalidOption("onEvent", value, "a function", "leave it out to hear nothing");
 }
 
-function floatMetric(metric: Metric): FloatMetric {
-  const found = FLOAT_METRICS.find((candidate) => candidate === metric);
-  if (found === undefined) throw unsupported(`metric "${metric}"`, FLOAT_METRICS.join(", "));
-  return found;
-}
-
 export function invalidOption(name: string, value: unknown, expected: string, remedy: string): NearfieldError {
   return new NearfieldError("INVALID_OPTION", {
     got: `${describe(value)} for ${name}`,
     expected,
     remedy,
-  });
-}
-
-function unsupported(what: string, instead: string): NearfieldError {
-  return new NearfieldError("UNSUPPORTED", {
-    got: what,
-    expected: instead,
-    remedy: "this version does not have it yet",
   });
 }
 

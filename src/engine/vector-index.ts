@@ -12,8 +12,9 @@ import { type Clock, nextTurn } from "../core/clock.ts";
 import { abortedError, closedError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
-import type { FloatMetric, Precision } from "../core/metric.ts";
+import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import { readValues, valueArray } from "../core/stored-rows.ts";
 import { allocated, blankAnswer } from "./answer.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
@@ -28,7 +29,8 @@ import { Scheduler } from "./scheduler.ts";
 import { SerialQueue } from "./serial.ts";
 
 export interface IndexParts {
-  readonly metric: FloatMetric;
+  readonly metric: Metric;
+  readonly precision: Precision;
   readonly dimensions: number;
   readonly skipsInvalid: boolean;
   readonly batchWindowMs: number;
@@ -49,8 +51,8 @@ export class Index implements VectorIndex {
   /** Present only where the runtime knows the symbol: set in the constructor. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
   readonly dimensions: number;
-  readonly metric: FloatMetric;
-  readonly precision: Precision = "f32";
+  readonly metric: Metric;
+  readonly precision: Precision;
   readonly #parts: IndexParts;
   readonly #changes = new SerialQueue();
   readonly #scheduler: Scheduler<SearchJob>;
@@ -64,6 +66,7 @@ export class Index implements VectorIndex {
   constructor(parts: IndexParts) {
     this.#parts = parts;
     this.metric = parts.metric;
+    this.precision = parts.precision;
     this.dimensions = parts.dimensions;
     this.#generation = newGeneration(parts.exact);
     if (typeof Symbol.asyncDispose === "symbol") {
@@ -113,16 +116,16 @@ export class Index implements VectorIndex {
     });
   }
 
-  async get(rows: readonly number[]): Promise<Float32Array> {
+  async get(rows: readonly number[]): Promise<Float32Array | Uint8Array> {
     this.#checkOpen("get");
     const { rows: store, live } = this.#generation;
     const list = await checkedRows(rows, live.rowCount, this.#parts.slices);
-    const values = allocated(`${list.length} rows`, () => new Float32Array(list.length * this.dimensions));
+    const values = allocated(`${list.length} rows`, () => valueArray(store, list.length));
     for (const [i, row] of list.entries()) {
       const turn = this.#parts.slices.take(store.stride);
       if (turn !== undefined) await turn;
       checkLive(live, row);
-      values.set(store.view(row, 1).subarray(0, this.dimensions), i * this.dimensions);
+      readValues(store, store.bytes(row, 1), store.scales(row, 1)[0] ?? 0, values, i);
     }
     return values;
   }
@@ -132,11 +135,10 @@ export class Index implements VectorIndex {
       const { rows, live, lock } = this.#generation;
       await checkedRows([row], live.rowCount, this.#parts.slices);
       checkLive(live, row);
-      const { values, norm } = readOne(vector, rows);
+      const stored = readOne(vector, rows);
       await lock.write(() => {
-        rows.view(row, 1).set(values);
         rows.discard();
-        rows.finishRow(row, norm);
+        rows.put(row, stored);
         rows.commit(rows.rowCount);
         rows.touch(row);
       });
@@ -175,7 +177,7 @@ export class Index implements VectorIndex {
     this.#checkOpen("search");
     const generation = this.#generation;
     const { live, lock } = generation;
-    const count = readRows(queries, this.dimensions).count;
+    const count = readRows(queries, this.dimensions, this.precision).count;
     const checked = checkSearch(options, count, live.rowCount);
     const { signal } = options;
     if (signal?.aborted === true) throw abortedError(signal);
@@ -218,7 +220,7 @@ export class Index implements VectorIndex {
       queuedQueries,
       slices: slices.stats,
       sliceBudget: slices.budget,
-      cpu: { ...exact.stats, storeBytes: rows.bytes },
+      cpu: { ...exact.stats, storeBytes: rows.memoryBytes },
       gpu: session?.last.stats ?? null,
       deviceLosses: session?.losses ?? 0,
     };

@@ -20,6 +20,7 @@ import {
 import { systemClock } from "../core/clock.ts";
 import { NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
+import { floatMetric } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { Commands, type CommandCounters } from "./commands.ts";
 import type { OpenDevice } from "./device.ts";
@@ -206,7 +207,7 @@ export class GpuScanner implements Proposer {
       const maxDistance = batch.maxDistances[number] ?? Infinity;
       // A query that asks for more rows than one binding lists, or that float32 cannot hold, stays null.
       if (readBackCapacity(batch.wanted[number] ?? 0, marginRows) * 4 > this.#limits.maxBindingBytes) continue;
-      const scan = scanQuery(source.metric, source.dimensions, norm, residency.exponent, maxDistance);
+      const scan = scanQuery(floatMetric(source.metric), source.dimensions, norm, residency.exponent, maxDistance);
       if (scan !== undefined) taken.push({ number, scan });
     }
     const shards = residency.shards(rowCount);

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import { CONTRACT_CASES } from "../contract/cases.ts";
+import { CONTRACT_CASES, gpuPrecisions } from "../contract/cases.ts";
 import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
 import type { PageApi, PageBackend } from "./page.ts";
@@ -100,7 +100,8 @@ describe.skipIf(!browserAvailable())("in headless Chromium", () => {
 
   describe.each(SETTINGS)("contract on $name", ({ name, isolated: isIsolated, ...under }) => {
     let ran = 0;
-    test.each(CONTRACT_CASES)("$name", async (c) => {
+    const cases = CONTRACT_CASES.filter((c) => under.backend === "cpu" || gpuPrecisions.includes(c.precision));
+    test.each(cases)("$name", async (c) => {
       const problems = await page(isIsolated).evaluate(
         ([contractCase, u]) => pageApi.runContractCase(contractCase, u),
         [c, under] as const,

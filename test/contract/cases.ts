@@ -2,12 +2,20 @@
  * The one table of cases that every backend runs: a pairwise covering array over the parameters,
  * so that any two values meet in some case, and the boundary cases one by one.
  */
-import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
+import { type Metric, metricFits, METRICS, type Precision, PRECISIONS } from "../../src/core/metric.ts";
 import { DATA_KINDS, type DataKind } from "./data.ts";
 import { uniform } from "./random.ts";
 
 const FILTERS = ["none", "half", "per-query", "one-row", "empty", "removed"] as const;
 type FilterKind = (typeof FILTERS)[number];
+
+/** The precisions that the GPU takes; cases of others are not run there. */
+export const gpuPrecisions: readonly Precision[] = ["f32"];
+
+/** Every precision with every metric that goes with it. */
+const KINDS = PRECISIONS.flatMap((precision) =>
+  METRICS.filter((metric) => metricFits(metric, precision)).map((metric) => ({ precision, metric })),
+);
 
 export interface ContractCase {
   readonly name: string;
@@ -15,7 +23,8 @@ export interface ContractCase {
   readonly dimensions: number;
   readonly queries: number;
   readonly k: number;
-  readonly metric: FloatMetric;
+  readonly precision: Precision;
+  readonly metric: Metric;
   readonly data: DataKind;
   readonly filter: FilterKind;
   /** Cut at the true distance of the 5th neighbour of the first query, inclusive. */
@@ -28,7 +37,7 @@ const PARAMETERS = {
   dimensions: [1, 3, 4, 5, 15, 16, 17, 127, 128, 130],
   queries: [1, 2, 7, 8, 9, 33],
   k: [1, 2, 10, 16, 17, 100, 256, 257, 1000, "all", "all + 5"],
-  metric: FLOAT_METRICS,
+  kind: KINDS,
   data: DATA_KINDS,
   filter: FILTERS,
   hasLimit: [false, true],
@@ -101,11 +110,12 @@ function named(c: Omit<ContractCase, "name">): ContractCase {
   const limit = c.hasLimit ? " limited" : "";
   return {
     ...c,
-    name: `${c.metric} ${c.rows}×${c.dimensions} ${c.data}, ${c.queries} queries, k ${c.k}, filter ${c.filter}${limit}`,
+    name: `${c.precision} ${c.metric} ${c.rows}×${c.dimensions} ${c.data}, ${c.queries} queries, k ${c.k}, filter ${c.filter}${limit}`,
   };
 }
 
-const BOUNDARY: readonly Omit<ContractCase, "name" | "seed">[] = [
+/** Of f32, unless said otherwise. */
+const BOUNDARY: readonly (Omit<ContractCase, "name" | "seed" | "precision"> & { readonly precision?: Precision })[] = [
   { rows: 0, dimensions: 3, queries: 2, k: 5, metric: "cosine", data: "gaussian", filter: "none", hasLimit: false },
   { rows: 100, dimensions: 3, queries: 0, k: 5, metric: "dot", data: "gaussian", filter: "none", hasLimit: false },
   {
@@ -174,14 +184,36 @@ const BOUNDARY: readonly Omit<ContractCase, "name" | "seed">[] = [
   { rows: 1000, dimensions: 33, queries: 3, k: 5, metric: "dot", data: "huge", filter: "none", hasLimit: false },
   { rows: 1000, dimensions: 33, queries: 3, k: 700, metric: "dot", data: "huge", filter: "none", hasLimit: false },
   { rows: 300, dimensions: 33, queries: 3, k: 300, metric: "dot", data: "huge", filter: "none", hasLimit: true },
+  ...(["f16", "i8", "b1"] as const).map((precision) => ({
+    rows: 40,
+    dimensions: 9001,
+    queries: 3,
+    k: 40,
+    precision,
+    metric: precision === "b1" ? ("jaccard" as const) : ("cosine" as const),
+    data: "clustered" as const,
+    filter: "per-query" as const,
+    hasLimit: false,
+  })),
+  // One row more than a block holds, of each precision: 1024 rows.
+  ...KINDS.map((kind) => ({
+    rows: 1025,
+    dimensions: 7,
+    queries: 3,
+    k: 1025,
+    ...kind,
+    data: "gaussian" as const,
+    filter: "none" as const,
+    hasLimit: false,
+  })),
 ];
 
 export const CONTRACT_SEED = 20261123;
 
 export const CONTRACT_CASES: readonly ContractCase[] = [
-  ...coveringArray(CONTRACT_SEED).map((row, i) => {
+  ...coveringArray(CONTRACT_SEED).map(({ kind, ...row }, i) => {
     const k = row.k === "all" ? row.rows : row.k === "all + 5" ? row.rows + 5 : row.k;
-    return named({ ...row, k, seed: i + 1 });
+    return named({ ...row, ...kind, k, seed: i + 1 });
   }),
-  ...BOUNDARY.map((c, i) => named({ ...c, seed: 1000 + i })),
+  ...BOUNDARY.map((c, i) => named({ precision: "f32", ...c, seed: 1000 + i })),
 ];

@@ -3,7 +3,7 @@ import { createIndex, type IndexOptions, RowSet } from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
 import { afterAll, describe, expect, test } from "vitest";
 import { gpuAvailable } from "../setup/backends.ts";
-import { CONTRACT_CASES, CONTRACT_SEED, type ContractCase } from "./cases.ts";
+import { CONTRACT_CASES, CONTRACT_SEED, type ContractCase, gpuPrecisions } from "./cases.ts";
 import { checkClaim, type Claim, type Expectation, expectation, runCase } from "./run.ts";
 
 interface BackendUnderTest {
@@ -44,7 +44,8 @@ function expected(c: ContractCase): Expectation {
 const ran = new Map<string, number>();
 
 describe.each(BACKENDS)("contract on $name", ({ name, claim, backend, internals, inWorkers }) => {
-  test.skipIf(backend === "gpu" && !gpuAvailable()).each(CONTRACT_CASES)("$name", async (c) => {
+  const cases = CONTRACT_CASES.filter((c) => backend === "cpu" || gpuPrecisions.includes(c.precision));
+  test.skipIf(backend === "gpu" && !gpuAvailable()).each(cases)("$name", async (c) => {
     const create = (options: object): ReturnType<typeof createIndex> =>
       createIndex(withInternals({ ...(options as IndexOptions), backend, threads: 2 }, internals));
     const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expected(c));

@@ -1,5 +1,9 @@
-/** The kinds of data that the contract is tried on, each chosen to break some shortcut. */
-import type { FloatMetric } from "../../src/core/metric.ts";
+/**
+ * The kinds of data that the contract is tried on, each chosen to break some shortcut. f16 has its
+ * own "tiny" (1e-6, which is subnormal there) and "huge" (1e4): it cannot hold the others'. Floats
+ * become bits by their signs: "offset" is all ones, "zero" none.
+ */
+import type { Metric, Precision } from "../../src/core/metric.ts";
 import { normal, uniform } from "./random.ts";
 
 export const DATA_KINDS = [
@@ -10,8 +14,8 @@ export const DATA_KINDS = [
   "zero", // all rows zero (cosine: all equal instead)
   "sorted", // nearest last: no bound ever helps
   "offset", // a common offset of 1e4: cancellation
-  "tiny", // 1e-30: squares underflow float32
-  "huge", // 1e30: squares overflow float32, dot products clamp
+  "tiny", // 1e-30: squares underflow float32 (f16: 1e-6)
+  "huge", // 1e30: squares overflow float32, dot products clamp (f16: 1e4)
   "half-ulp", // pairs that tie in float32 and not in float64, the farther one with the lower row
 ] as const;
 
@@ -26,11 +30,12 @@ export interface Data {
 
 export function makeData(
   kind: DataKind,
-  metric: FloatMetric,
+  metric: Metric,
   rowCount: number,
   queryCount: number,
   d: number,
   seed: number,
+  precision: Precision = "f32",
 ): Data {
   const gauss = normal(seed);
   const draw = uniform(seed ^ 0x5bd1e995);
@@ -76,10 +81,18 @@ export function makeData(
     }
     case "offset":
       return { rows: fill(rowCount, () => gauss() + 1e4), queries: fill(queryCount, () => gauss() + 1e4) };
-    case "tiny":
-      return { rows: fill(rowCount, () => gauss() * 1e-30), queries: fill(queryCount, () => gauss() * 1e-30) };
-    case "huge":
-      return { rows: fill(rowCount, () => gauss() * 1e30), queries: fill(queryCount, () => gauss() * 1e30) };
+    case "tiny": {
+      // In f16 a tenth of a step would be zero, which cosine refuses: there all are at least 1e-7.
+      const value = (): number => {
+        const x = gauss();
+        return precision === "f16" ? (x + Math.sign(x) * 0.1) * 1e-6 : x * 1e-30;
+      };
+      return { rows: fill(rowCount, value), queries: fill(queryCount, value) };
+    }
+    case "huge": {
+      const scale = precision === "f16" ? 1e4 : 1e30; // 6.5 standard deviations are 65,000
+      return { rows: fill(rowCount, () => gauss() * scale), queries: fill(queryCount, () => gauss() * scale) };
+    }
     case "half-ulp":
       return { rows: nearTies(fill(rowCount, gauss), queries, metric, rowCount, d), queries };
     default:
@@ -97,7 +110,7 @@ function repeat(row: Float32Array, count: number): Float32Array {
 function nearTies(
   rows: Float32Array,
   queries: Float32Array,
-  metric: FloatMetric,
+  metric: Metric,
   rowCount: number,
   d: number,
 ): Float32Array {
@@ -121,8 +134,8 @@ function nearTies(
   return rows;
 }
 
-/** The distance of row i to the first query in float64, not rounded. */
-function plainDistance(metric: FloatMetric, queries: Float32Array, rows: Float32Array, row: number, d: number): number {
+/** The distance of row i to the first query in float64, not rounded; of bits 0, since an ulp changes none. */
+function plainDistance(metric: Metric, queries: Float32Array, rows: Float32Array, row: number, d: number): number {
   let ab = 0;
   let aa = 0;
   let bb = 0;
@@ -137,5 +150,6 @@ function plainDistance(metric: FloatMetric, queries: Float32Array, rows: Float32
     squares += (q - x) ** 2;
     absolute += Math.abs(q - x);
   }
-  return { cosine: 1 - ab / Math.sqrt(aa * bb), dot: -ab, euclidean: Math.sqrt(squares), manhattan: absolute }[metric];
+  const cosine = 1 - ab / Math.sqrt(aa * bb);
+  return { cosine, dot: -ab, euclidean: Math.sqrt(squares), manhattan: absolute, hamming: 0, jaccard: 0 }[metric];
 }

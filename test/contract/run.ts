@@ -2,7 +2,9 @@
  * Runs one contract case on an index and compares with the oracle, bit for bit. Knows nothing of
  * vitest, so that the same code runs in the browser page.
  */
-import { reference, type ReferenceHit } from "../../src/core/reference.ts";
+import { packBits } from "../../src/core/bits.ts";
+import type { Precision } from "../../src/core/metric.ts";
+import { reference, type ReferenceHit, storedRow } from "../../src/core/reference.ts";
 import type { SearchReport, SearchResult } from "../../src/engine/result.ts";
 import type { IndexStats, VectorIndex } from "../../src/engine/contract.ts";
 import type { ContractCase } from "./cases.ts";
@@ -11,7 +13,7 @@ import { uniform } from "./random.ts";
 
 /** The constructors under test: of the built package, in Node or in a page. */
 export interface Library {
-  createIndex(options: { dimensions: number; metric: string }): Promise<VectorIndex>;
+  createIndex(options: { dimensions: number; metric: string; precision: string }): Promise<VectorIndex>;
   readonly RowSet: { of(rows: Iterable<number>, size: number): never };
 }
 
@@ -24,6 +26,7 @@ export interface Expectation {
 export interface CaseOutcome {
   /** What differs from the oracle; empty when nothing does. */
   readonly problems: string[];
+  readonly precision: Precision;
   readonly report: SearchReport;
   readonly stats: IndexStats;
 }
@@ -49,8 +52,29 @@ function eligibleRows(c: ContractCase): boolean[][] {
   }
 }
 
+/** The elements of all vectors as rows store them. */
+function stored(vectors: Float32Array, { precision, dimensions }: ContractCase): Float64Array {
+  const out = new Float64Array(vectors.length);
+  for (let at = 0; at < vectors.length; at += dimensions) {
+    out.set(storedRow(precision, vectors.subarray(at, at + dimensions)), at);
+  }
+  return out;
+}
+
+/** Vectors as the case gives them: floats, and in every second case of b1 packed bits. */
+function given(vectors: Float32Array, { precision, dimensions, seed }: ContractCase): Float32Array | Uint8Array {
+  if (precision !== "b1" || seed % 2 === 0) return vectors;
+  const size = Math.ceil(dimensions / 8);
+  const count = vectors.length / dimensions;
+  const bytes = new Uint8Array(count * size);
+  for (let i = 0; i < count; i++) packBits(vectors, i * dimensions, dimensions, bytes, i * size);
+  return bytes;
+}
+
 export function expectation(c: ContractCase): Expectation {
-  const { rows, queries } = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed);
+  const data = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed, c.precision);
+  const rows = stored(data.rows, c);
+  const queries = c.precision === "b1" ? stored(data.queries, c) : data.queries;
   const eligible = eligibleRows(c);
   const answer = (q: number, k: number, maxDistance?: number): ReferenceHit[] =>
     reference({
@@ -72,22 +96,23 @@ export function expectation(c: ContractCase): Expectation {
 }
 
 export async function runCase(library: Library, c: ContractCase, expected: Expectation): Promise<CaseOutcome> {
-  const { rows, queries } = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed);
-  const index = await library.createIndex({ dimensions: c.dimensions, metric: c.metric });
+  const data = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed, c.precision);
+  const { dimensions, metric, precision } = c;
+  const index = await library.createIndex({ dimensions, metric, precision });
   try {
-    await index.add(rows);
+    await index.add(given(data.rows, c));
     const eligible = eligibleRows(c);
     const sets = eligible.map((set) => [...set.keys()].filter((row) => set[row]));
     if (c.filter === "removed")
       await index.remove([...(eligible[0] ?? []).keys()].filter((row) => eligible[0]?.[row] === false));
     const filters = sets.map((list) => library.RowSet.of(list, c.rows));
     const isFiltered = c.filter !== "none" && c.filter !== "removed";
-    const result = await index.search(queries, {
+    const result = await index.search(given(data.queries, c), {
       k: c.k,
       ...(isFiltered ? { filter: c.filter === "per-query" ? filters : (filters[0] ?? []) } : {}),
       ...(expected.maxDistance === undefined ? {} : { maxDistance: expected.maxDistance }),
     });
-    return { problems: compare(c, result, expected), report: result.report, stats: index.stats() };
+    return { problems: compare(c, result, expected), precision, report: result.report, stats: index.stats() };
   } finally {
     await index.close();
   }
@@ -120,7 +145,7 @@ function compare(c: ContractCase, result: SearchResult, { hits, eligible }: Expe
 export type Claim = "gpu" | "wasm" | "js";
 
 /** What contradicts the claim: a case that could not run anywhere (no rows, no queries, nothing eligible) must have run nowhere. */
-export function checkClaim(claim: Claim, { report, stats }: CaseOutcome, inWorkers: boolean): string[] {
+export function checkClaim(claim: Claim, { precision, report, stats }: CaseOutcome, inWorkers: boolean): string[] {
   const problems: string[] = [];
   const kernels = Object.keys(stats.cpu.kernels);
   const isIdle = report.total === 0;
@@ -142,6 +167,9 @@ export function checkClaim(claim: Claim, { report, stats }: CaseOutcome, inWorke
     if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage > 0) problems.push("the CPU scanned");
     return problems;
   }
+  // f32 rows may all be ruled out by their estimates; the others are compared canonically.
+  const exact = `distance_${precision}${suffix}`;
+  if (precision !== "f32" && !kernels.includes(exact)) problems.push(`${exact} did not run`);
   if (report.backend !== "cpu") problems.push(`report.backend is ${report.backend}`);
   const scanned = inWorkers ? stats.cpu.rowsScannedInWorkers : stats.cpu.rowsScannedInPage;
   const elsewhere = inWorkers ? stats.cpu.rowsScannedInPage : stats.cpu.rowsScannedInWorkers;

@@ -3,13 +3,14 @@ import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
 import { admissibleEstimate, scanMargin, unitExponent } from "../../src/core/margin.ts";
-import { rowNorm, rowStride } from "../../src/core/matrix.ts";
-import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
-import { referenceDistance } from "../../src/core/reference.ts";
+import { readRows, rowNorm } from "../../src/core/matrix.ts";
+import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "../../src/core/metric.ts";
+import { referenceDistance, storedRow } from "../../src/core/reference.ts";
+import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { owned, shared } from "../../src/cpu/assembly/index.ts?wasm-bytes";
 import { bindKernels, compileKernels, type KernelModules } from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
-import { normal } from "../contract/random.ts";
+import { normal, uniform } from "../contract/random.ts";
 
 let modules: KernelModules;
 beforeAll(async () => {
@@ -29,6 +30,10 @@ const pair = fc
     fc.tuple(fc.array(float, { minLength: d, maxLength: d }), fc.array(float, { minLength: d, maxLength: d })),
   );
 
+/** The format of f32 rows of `d` elements. */
+const f32 = (metric: FloatMetric, d: number): ReturnType<typeof rowFormat> => rowFormat("f32", metric, d);
+const rowStride = (d: number): number => f32("dot", d).stride;
+
 function padded(values: readonly number[]): Float32Array {
   const out = new Float32Array(rowStride(values.length));
   out.set(values);
@@ -46,10 +51,10 @@ describe.each(FLOAT_METRICS)("the canonical %s distance", (metric) => {
         expect(canonicalDistance(metric, x, 0, y, 0, x.length)).toBe(expected);
         new Float32Array(memory.buffer).set(x, 0);
         new Float32Array(memory.buffer).set(y, 256);
-        const kernels = bindKernels(modules, memory, metric, x.length);
+        const kernels = bindKernels(modules, memory, f32(metric, x.length));
         expect(kernels.level).toBe("simd128");
-        expect(kernels.distanceF64(0, 1024)).toBe(expected);
-        kernels.scanF64(1024, 1, 0, 4096);
+        expect(kernels.distance(0, 1024, 0, 4096)).toBe(expected);
+        kernels.distances(0, 1024, 0, 1, 4096);
         expect(new Float32Array(memory.buffer)[1024]).toBe(expected);
       }),
       { numRuns: 500 },
@@ -80,7 +85,7 @@ test.each([
   const memory = ownMemory(65_536);
   new Float32Array(memory.buffer).set(x, 0);
   new Float32Array(memory.buffer).set(y, 256);
-  expect(bindKernels(modules, memory, "dot", x.length).distanceF64(0, 1024)).toBe(expected);
+  expect(bindKernels(modules, memory, f32("dot", x.length)).distance(0, 1024, 0, 4096)).toBe(expected);
 });
 
 test("distances beyond float32 are clamped, and −0 is +0", () => {
@@ -107,7 +112,7 @@ function admitted(
   const rowCount = rows.length / stride;
   const queryCount = queries.length / stride;
   const memory = isShared ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
-  const kernels = bindKernels(level === "wasm" ? modules : {}, memory, metric, stride);
+  const kernels = bindKernels(level === "wasm" ? modules : {}, memory, f32(metric, d));
   const f = new Float32Array(memory.buffer);
   const at = {
     rows: 0,
@@ -177,4 +182,83 @@ describe.each(FLOAT_METRICS)("scan_f32 under %s", (metric) => {
     for (const hit of wanted) expect(got).toContain(hit);
     expect(got.size).toBeLessThanOrEqual(77); // the margin is 1e-5 of the spread: hardly a row falls into it
   });
+});
+
+const KINDS: readonly (readonly [Precision, Metric])[] = [
+  ...(["f16", "i8"] as const).flatMap((precision) => FLOAT_METRICS.map((metric) => [precision, metric] as const)),
+  ["b1", "hamming"],
+  ["b1", "jaccard"],
+];
+
+describe.each(KINDS)("distance_%s under %s", (precision, metric) => {
+  const AT = { query: 0, rows: 300_000, scales: 800_000, out: 820_000 };
+  const ROWS = 5;
+  // Both sides of each chunk: 8 halves, 16 codes, 128 bits.
+  const DIMENSIONS = [1, 2, 3, 4, 5, 7, 8, 9, 15, 16, 17, 31, 33, 100, 127, 128, 129, 315, 628, 2179, 65_535];
+
+  test.each(DIMENSIONS)(
+    "rule 2: %i dimensions: plain JS, WASM on both memories, and the oracle agree bit for bit",
+    (d) => {
+      const gauss = normal(d);
+      const draw = uniform(d);
+      // Magnitudes from f16's subnormals to its largest numbers.
+      const vectors = Array.from({ length: ROWS + 1 }, (_, i) =>
+        Float32Array.from({ length: d }, () => gauss() * 10 ** (i - 4 + Math.floor(draw() * 3))),
+      );
+      vectors[1]?.fill(-1); // no bit set
+      const query = vectors[ROWS] ?? new Float32Array(d);
+      const format = rowFormat(precision, metric, d);
+      for (const level of ["wasm", "shared wasm", "js"] as const) {
+        const memory = level === "shared wasm" ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
+        const kernels = bindKernels(level === "js" ? {} : modules, memory, format);
+        expect(kernels.level).toBe(level === "js" ? "none" : "simd128");
+        const count = Math.min(ROWS, Math.floor((AT.scales - AT.rows) / format.rowBytes));
+        const rows = new StoredRows(format, new Uint8Array(memory.buffer, AT.rows, count * format.rowBytes));
+        const floats = new Float32Array(memory.buffer);
+        for (let r = 0; r < count; r++) {
+          expect(rows.write(r, readRows(vectors[r] ?? query, d, precision), 0)).toBeUndefined();
+          floats[AT.scales / 4 + r] = rows.scale;
+        }
+        if (precision === "b1") {
+          const bits = new StoredRows(format, new Uint8Array(memory.buffer, AT.query, format.rowBytes));
+          bits.write(0, readRows(query, d, precision), 0);
+        } else {
+          floats.set(query, AT.query / 4);
+        }
+        floats.fill(Number.NaN, AT.out / 4, AT.out / 4 + count + 2);
+        kernels.distances(AT.query, AT.rows, AT.scales, count, AT.out);
+        const asGiven = precision === "b1" ? storedRow("b1", query) : query;
+        for (let r = 0; r < count; r++) {
+          const wanted = referenceDistance(metric, asGiven, storedRow(precision, vectors[r] ?? query));
+          expect(floats[AT.out / 4 + r]).toBe(wanted);
+          const at = AT.rows + r * format.rowBytes;
+          expect(kernels.distance(AT.query, at, AT.scales + r * 4, AT.out + 4 * (count + 1))).toBe(wanted);
+        }
+        expect(floats[AT.out / 4 + count]).toBeNaN(); // nothing beyond the rows is written
+      }
+    },
+  );
+});
+
+test("rule 2: distance_f16 decodes every finite half as the oracle's arithmetic does, in WASM and plain JS", () => {
+  const format = rowFormat("f16", "dot", 8);
+  for (const set of [modules, {}]) {
+    const memory = ownMemory(65_536);
+    const kernels = bindKernels(set, memory, format);
+    const floats = new Float32Array(memory.buffer);
+    const halves = new Uint16Array(memory.buffer, 1024, 8);
+    for (let h = 0; h < 0x10000; h++) {
+      if ((h & 0x7c00) === 0x7c00) continue; // infinities and NaN are never stored
+      const lane = h % 8;
+      floats.fill(0, 0, 8);
+      floats[lane] = -1;
+      halves.fill(0x3c00); // 1, which the query's zeros make disappear
+      halves[lane] = h;
+      const exponent = (h >> 10) & 31;
+      const magnitude = exponent === 0 ? (h & 0x3ff) * 2 ** -24 : (1 + (h & 0x3ff) / 1024) * 2 ** (exponent - 15);
+      const wanted = magnitude === 0 ? 0 : h >= 0x8000 ? -magnitude : magnitude;
+      if (kernels.distance(0, 1024, 0, 2048) !== wanted)
+        expect([h, kernels.distance(0, 1024, 0, 2048)]).toEqual([h, wanted]);
+    }
+  }
 });

@@ -3,7 +3,7 @@ import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { EngineEvent } from "../../src/core/events.ts";
-import { rowNorm } from "../../src/core/matrix.ts";
+import { readRows, rowNorm } from "../../src/core/matrix.ts";
 import { reference } from "../../src/core/reference.ts";
 import { WorkSlices } from "../../src/core/slices.ts";
 import { CpuBackend } from "../../src/cpu/backend.ts";
@@ -25,6 +25,7 @@ interface Setup {
 function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
   const events: EngineEvent[] = [];
   const backend = new CpuBackend({
+    precision: "f32",
     metric: "euclidean",
     dimensions: D,
     threads: 2,
@@ -37,10 +38,10 @@ function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
     emit: (event) => events.push(event),
   });
   const store = backend.createRows();
+  const reader = readRows(rows, D, "f32");
   for (let row = 0; row < ROWS; row++) {
     store.reserve(row);
-    store.view(row, 1).set(rows.subarray(row * D, (row + 1) * D));
-    store.finishRow(row, rowNorm(rows, row * D, D));
+    expect(store.write(row, reader, row)).toBeUndefined();
   }
   store.commit(ROWS);
   return { backend, store, events };

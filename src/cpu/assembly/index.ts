@@ -3,3 +3,6 @@
 // no state. Twins in plain JS with the same names: ../kernels-js.ts; a test runs both.
 export { scan_f32 } from "./scan_f32";
 export { distance_f64, scan_f64 } from "./distance_f64";
+export { distance_f16 } from "./distance_f16";
+export { distance_i8 } from "./distance_i8";
+export { distance_b1 } from "./distance_b1";
