@@ -131,6 +131,19 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
 
   /** GPU batches that may fail in a row, without the device being lost, before the GPU is given up. */
   gpuFailures: 3,
+
+  /** Rows that principal directions are learnt from: 10,000 settle the leading directions; more cost time and change little. */
+  basisRows: 10_000,
+  /** Numbers of that sample (rows × dimensions): 32 MiB of float64, twice while it is transposed. */
+  basisElements: 2 ** 22,
+  /** Directions learnt by default: a longer prefix than 512 hardly beats the full int8 code, and costs 12 bytes × dimensions a direction while learning. */
+  basisDirections: 512,
+  /** Multiply-adds of learning a basis, about, beside the moments: 4 s of plain JS on one core; fewer directions are learnt beyond it. */
+  basisWork: 2 ** 32,
+  /** Queries by which the length of a prefix is chosen: the mean of their survivors is known to about a sixth. */
+  prefixQueries: 32,
+  /** Multiply-adds of that choice spent on projecting the sample: 1 s of plain JS; fewer rows are used beyond it. */
+  prefixWork: 2 ** 30,
 };
 
 /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */

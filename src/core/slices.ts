@@ -51,3 +51,14 @@ export class WorkSlices {
     return { largest: this.#largest, count: this.#count };
   }
 }
+
+/**
+ * Runs a piecewise computation through, where nobody waits for the thread (a worker). On the
+ * caller's thread go through the pieces instead: each yields the work done since the one before.
+ */
+export function runToEnd<Result>(work: Generator<number, Result>): Result {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+  }
+}
