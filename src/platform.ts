@@ -22,6 +22,6 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         slices,
         emit,
       }),
-    gpuFactory: (slices, internals) => gpuFactory(gpu, slices, internals.gpu),
+    gpuFactory: (slices, internals, emit) => gpuFactory(gpu, slices, emit, internals.gpu),
   };
 }

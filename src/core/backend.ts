@@ -64,6 +64,10 @@ export interface Proposal {
   readonly candidates: readonly (Uint32Array | null)[];
   /** [count] 1 where the query's survivors overflowed the first read-back. */
   readonly rescans: Uint8Array;
+  /** [count] 1 where rows were ruled out by a scan of codes, 0 where by one in full precision. */
+  readonly certified: Uint8Array;
+  /** Directions that the codes have; 0 when there were none. */
+  readonly directions: number;
 }
 
 /** A range of rows that changed together: the unit of synchronisation between row store and copies of it. */
@@ -129,9 +133,16 @@ export interface GpuStats {
   readonly uploadedBytes: number;
   readonly readBackBytes: number;
   readonly buffersCreated: number;
+  readonly bindGroupsCreated: number;
   readonly bytesAllocated: number;
   /** Bytes of scan copies kept on the device. */
   readonly residentBytes: number;
+  /** The most bytes of scan copies there ever were, stream buffers included: within `memoryBudgetBytes`. */
+  readonly peakResidentBytes: number;
+  /** Rows that scans let through to a full-precision look, summed over the queries. */
+  readonly candidates: number;
+  /** Milliseconds by kernel, where `withInternals` asked for timestamps and the device has them. */
+  readonly kernelMs?: Readonly<Record<string, number>>;
   /** Rows sent anew for each scan because they exceed the memory budget. */
   readonly streamedRows: number;
   readonly shards: number;

@@ -45,6 +45,16 @@ type Bound =
   | "readBackBuffers"
   | "bindGroups"
   | "certifiedBytes"
+  | "learnRows"
+  | "memoryAttempts"
+  | "leastScoreBytes"
+  | "leastBudgetBytes"
+  | "basisRows"
+  | "basisElements"
+  | "basisDirections"
+  | "basisWork"
+  | "prefixQueries"
+  | "prefixWork"
   | "gpuFailures";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
@@ -128,6 +138,13 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   bindGroups: 1024,
   /** Bytes of float rows from which `scan: "auto"` makes int8 codes of them: below, a scan takes less than the round trip. */
   certifiedBytes: 32 * MiB,
+  /** Rows from which principal directions are learnt, and again when there are sixteen times as many: fewer say little about the rest. */
+  learnRows: 2048,
+
+  /** Times that a GPU search which ran out of device memory is tried again with less before it goes to the CPU, and how little it may come to. */
+  memoryAttempts: 6,
+  leastScoreBytes: 4 * MiB,
+  leastBudgetBytes: 16 * MiB,
 
   /** GPU batches that may fail in a row, without the device being lost, before the GPU is given up. */
   gpuFailures: 3,

@@ -43,7 +43,7 @@ function internalsOf(options: IndexOptions): Internals {
 export interface Platform {
   readonly defaultThreads: number;
   openExact(options: ResolvedOptions, internals: Internals, slices: WorkSlices, emit: EventSink): Promise<ExactBackend>;
-  gpuFactory(slices: WorkSlices, internals: Internals): ProposerFactory;
+  gpuFactory(slices: WorkSlices, internals: Internals, emit: EventSink): ProposerFactory;
 }
 
 export async function createIndexOn(platform: Platform, options: IndexOptions): Promise<Index> {
@@ -52,7 +52,7 @@ export async function createIndexOn(platform: Platform, options: IndexOptions): 
   const clock = internals.clock ?? systemClock;
   const emit = safeSink(resolved.onEvent);
   const slices = new WorkSlices(clock, LIMITS.sliceElements);
-  const choice = await chooseBackend(resolved, platform.gpuFactory(slices, internals));
+  const choice = await chooseBackend(resolved, platform.gpuFactory(slices, internals, emit));
   const session =
     choice.kind === "cpu"
       ? undefined
@@ -92,17 +92,8 @@ type Choice =
 
 /** The policy: `"gpu"` takes any adapter or rejects; `"auto"` takes the caller's device or a real adapter, else the CPU, and says why. */
 async function chooseBackend(options: ResolvedOptions, factory: ProposerFactory): Promise<Choice> {
-  const { backend, device, memoryBudgetBytes, precision, scan } = options;
+  const { backend, device, memoryBudgetBytes, scan } = options;
   if (backend === "cpu") return { kind: "cpu", reason: 'backend "cpu" was asked for' };
-  // For now: the GPU backend takes float32 rows only. The whole of that is here, to be removed with it.
-  if (precision !== "f32") {
-    if (backend === "auto") return { kind: "cpu", reason: `the GPU does not take precision ${precision} yet` };
-    throw new NearfieldError("UNSUPPORTED", {
-      got: `backend "gpu" with precision ${precision}`,
-      expected: "precision f32 on the GPU",
-      remedy: 'use backend "auto" or "cpu"; this version has no GPU kernels for it',
-    });
-  }
   const again: ProposerRequest = {
     acceptSoftware: backend === "gpu",
     memoryBudgetBytes,

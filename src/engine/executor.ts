@@ -75,18 +75,23 @@ export class Executor {
       deliver(await exact.search(rows, batch), all, targets, "cpu");
       return;
     }
-    const { candidates, rescans } = proposal;
+    const { candidates, rescans, certified, directions } = proposal;
     const settled = all.filter((q) => candidates[q] !== null);
     const unsettled = all.filter((q) => candidates[q] === null);
     for (const q of all) {
       const tally = targets[q]?.job.tally;
-      if (tally !== undefined) tally.rescans += rescans[q] ?? 0;
+      if (tally === undefined) continue;
+      tally.rescans += rescans[q] ?? 0;
+      tally.certified += certified[q] ?? 0;
+      tally.directions = Math.max(tally.directions, directions);
     }
     if (settled.length > 0) {
       const part = settled.length === all.length ? batch : subBatch(rows, batch, settled);
       const picked = {
         candidates: settled.map((q) => candidates[q] ?? null),
         rescans: Uint8Array.from(settled, (q) => rescans[q] ?? 0),
+        certified: Uint8Array.from(settled, (q) => certified[q] ?? 0),
+        directions,
       };
       deliver(await exact.settle(rows, part, picked), settled, targets, "gpu");
     }

@@ -107,6 +107,9 @@ export interface Tally {
   readonly degraded: Set<string>;
   survivors: number;
   rescans: number;
+  /** Queries whose rows were ruled out by a scan of codes, and the directions those had. */
+  certified: number;
+  directions: number;
   batch: number;
 }
 
@@ -121,6 +124,8 @@ export function newTally(now: number): Tally {
     degraded: new Set(),
     survivors: 0,
     rescans: 0,
+    certified: 0,
+    directions: 0,
     batch: 0,
   };
 }

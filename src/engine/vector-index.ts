@@ -347,7 +347,12 @@ export class Index implements VectorIndex {
       scanned: tally.scanned,
       total,
       degraded: [...tally.degraded],
-      scan: { method: "full", prefixDimensions: this.dimensions, survivors: tally.survivors, rescans: tally.rescans },
+      scan: {
+        method: tally.certified === 0 ? "full" : tally.certified === job.queries ? "certified" : "mixed",
+        prefixDimensions: tally.certified === 0 ? this.dimensions : tally.directions,
+        survivors: tally.survivors,
+        rescans: tally.rescans,
+      },
       batch: tally.batch,
       queuedMs: Math.max(0, startedAt - tally.calledAt),
       computeMs: Math.max(0, tally.finishedAt - startedAt),

@@ -4,18 +4,15 @@
  * themselves lie in the shards (residency.ts).
  */
 import type { RowSource } from "../core/backend.ts";
-import { type Basis, orthonormalityDefect } from "../core/basis.ts";
+import { type Basis, orthonormalityDefect, type ProductMetric } from "../core/basis.ts";
 import { float32EncodingSlack } from "../core/encoding-f32.ts";
 import { unitExponent } from "../core/margin.ts";
 import { floatBits } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
 
-/** Metrics whose distance an inner product gives, and which codes can therefore bound. */
-export type CertifiedMetric = "cosine" | "dot" | "euclidean";
-
 export interface Certificate {
-  readonly metric: CertifiedMetric;
+  readonly metric: ProductMetric;
   /** Codes of a vector: m. */
   readonly directions: number;
   readonly isIdentity: boolean;
@@ -43,17 +40,17 @@ const TREE_DEPTH = 6;
 /** A certificate made for rows of norm n serves rows up to this many times as long: halves reach 65,504. */
 const UNIT_ROOM = 2 ** 14;
 
-export function certifiedMetric(source: RowSource): CertifiedMetric | undefined {
+export function productMetric(source: RowSource): ProductMetric | undefined {
   const { metric } = source;
   return metric === "cosine" || metric === "dot" || metric === "euclidean" ? metric : undefined;
 }
 
-export function factWords(metric: CertifiedMetric): number {
+export function factWords(metric: ProductMetric): number {
   return metric === "cosine" ? 2 : 3;
 }
 
 /** Bytes of a row's codes and facts. */
-export function codeRowBytes(source: RowSource, metric: CertifiedMetric, directions: number): number {
+export function codeRowBytes(source: RowSource, metric: ProductMetric, directions: number): number {
   const codes = source.precision === "i8" ? 0 : Math.ceil(directions / 16) * 16;
   return codes + factWords(metric) * 4;
 }
@@ -76,7 +73,7 @@ export interface Projection {
 export function makeCertificate(
   memory: DeviceMemory,
   source: RowSource,
-  metric: CertifiedMetric,
+  metric: ProductMetric,
   exponent: number,
   projection: Projection | undefined,
   mean: Float32Array | undefined,

@@ -108,6 +108,11 @@ export class Commands {
     this.#counters.submits++;
   }
 
+  dispose(): void {
+    this.#forgetRecorded();
+    this.#memory.destroy(this.#params);
+  }
+
   /** Drops what was recorded and not submitted, after a failure. */
   discard(): void {
     this.#forgetRecorded();

@@ -27,6 +27,9 @@ const WANTED_LIMITS = [
   "maxComputeWorkgroupsPerDimension",
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
+/** Features that kernels or measurements make use of where the adapter has them. */
+const WANTED_FEATURES = ["timestamp-query", "subgroups", "shader-f16"] as const satisfies readonly GPUFeatureName[];
+
 export interface OpenDevice {
   readonly device: GPUDevice;
   readonly info: BackendInfo;
@@ -73,8 +76,9 @@ export async function requestDevice(
 async function deviceWithLimits(gpu: GPU, adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
+  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
   try {
-    return await adapter.requestDevice({ label: "nearfield", requiredLimits });
+    return await adapter.requestDevice({ label: "nearfield", requiredLimits, requiredFeatures });
   } catch (cause) {
     // A driver that offers more than it grants: the defaults always work. The failed request used the adapter up.
     const fresh = await gpu.requestAdapter({ powerPreference: "high-performance" });

@@ -11,6 +11,9 @@ export class GpuOutOfMemory extends Error {
 
 const KINDS = ["validation", "out-of-memory", "internal"] as const satisfies readonly GPUErrorFilter[];
 
+/** What some calls will have reported: `settle` it. */
+export type PendingErrors = readonly Promise<GPUError | null>[];
+
 export class ErrorScopes {
   readonly #device: GPUDevice;
   #pending: Promise<GPUError | null>[] = [];
@@ -31,15 +34,20 @@ export class ErrorScopes {
     }
   }
 
-  /** Rejects with the first error of all calls since the last time; resolves when there was none. */
-  async settle(): Promise<void> {
+  /** The reports of all calls since the last time; they are the taker's from now on. */
+  take(): PendingErrors {
     const pending = this.#pending;
     this.#pending = [];
-    for (const error of await Promise.all(pending)) {
-      if (error === null) continue;
-      if (isOutOfMemory(error)) throw new GpuOutOfMemory(error.message);
-      throw new Error(`WebGPU error: ${error.message}`);
-    }
+    return pending;
+  }
+}
+
+/** Rejects with the first error among the reports; resolves when there was none. */
+export async function settle(pending: PendingErrors): Promise<void> {
+  for (const error of await Promise.all(pending)) {
+    if (error === null) continue;
+    if (isOutOfMemory(error)) throw new GpuOutOfMemory(error.message);
+    throw new Error(`WebGPU error: ${error.message}`);
   }
 }
 

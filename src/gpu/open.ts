@@ -1,10 +1,16 @@
 /** The GPU backend as the engine gets it: a device found or adopted, and a scanner on it. */
 import type { ProposerFactory } from "../core/backend.ts";
+import type { EventSink } from "../core/events.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
 import { GpuScanner, type GpuTuning } from "./scanner.ts";
 
-export function gpuFactory(provider: GpuProvider, slices: WorkSlices, tuning?: GpuTuning): ProposerFactory {
+export function gpuFactory(
+  provider: GpuProvider,
+  slices: WorkSlices,
+  emit: EventSink,
+  tuning?: GpuTuning,
+): ProposerFactory {
   return async (request) => {
     const result =
       request.device === undefined
@@ -15,7 +21,15 @@ export function gpuFactory(provider: GpuProvider, slices: WorkSlices, tuning?: G
     const proposer = new GpuScanner({
       open,
       memoryBudgetBytes: request.memoryBudgetBytes,
+      scan: request.scan,
       slices,
+      onVariantFailed: (variant, cause) =>
+        emit({
+          code: "gpu-variant-failed",
+          level: "warning",
+          message: `the GPU kernel ${variant} is not used on this device: ${String(cause)}`,
+          cause,
+        }),
       ...(tuning === undefined ? {} : { tuning }),
     });
     return {

@@ -42,6 +42,11 @@ export class ReadBackRing {
     );
   }
 
+  /** Lets go of the buffers that are not on their way. */
+  dispose(): void {
+    for (const buffer of this.#free.splice(0)) this.#memory.destroy(buffer);
+  }
+
   #take(bytes: number): GPUBuffer {
     const fitting = this.#free.findIndex((buffer) => buffer.size >= bytes);
     const [found] = fitting < 0 ? [] : this.#free.splice(fitting, 1);

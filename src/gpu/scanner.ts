@@ -1,39 +1,36 @@
 /**
  * The GPU backend: proposes, for each query of a batch, every row that could belong to its answer.
  *
- * Per tile of queries, in as few submits as the work allows: scan every shard into keys (upper
- * ends of the interval that holds each distance), radix-select the k-th smallest of them, collect
- * the rows whose lower end does not exceed it, read those back. A query with more survivors than
- * the read-back budget is collected again with room for all of them; one with too many to gather
- * is handed back (null) for the float64 scan. Which distance is the smallest the GPU never
- * decides: that is settled canonically, elsewhere.
+ * A batch is cut into tiles (plan.ts); each is recorded and submitted in its turn (tile-search.ts),
+ * and while its results come back the next batch records. A query whose candidates or survivors
+ * outgrew their room is scanned again, alone or with its like, in full precision and with scores
+ * kept, so that nothing can overflow; one with too many survivors even so is handed back (null) for
+ * the float64 scan. Which distance is the smallest the GPU never decides: that is settled
+ * canonically, elsewhere.
  */
-import {
-  type BackendInfo,
-  type Batch,
-  DeviceLostError,
-  type GpuStats,
-  type Proposal,
-  type Proposer,
-  type RowSource,
-} from "../core/backend.ts";
-import { systemClock } from "../core/clock.ts";
+import type { BackendInfo, Batch, GpuStats, Proposal, Proposer, RowSource } from "../core/backend.ts";
+import { type Clock, systemClock } from "../core/clock.ts";
 import { NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
-import { floatMetric } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import type { Certificate } from "./certificate-copy.ts";
 import { Commands, type CommandCounters } from "./commands.ts";
 import type { OpenDevice } from "./device.ts";
 import { GpuOutOfMemory } from "./error-scopes.ts";
+import { KernelTimer } from "./kernel-timer.ts";
 import { DeviceMemory } from "./memory.ts";
-import { type Pipelines, pipelinesOf } from "./pipelines.ts";
-import { type PlanLimits, readBackCapacity, type ScanQuery, scanQuery, tileQueries } from "./plan.ts";
-import { Residency } from "./residency.ts";
-import { bitmapWords, TileSearch } from "./tile.ts";
+import { pipelinesOf } from "./pipelines.ts";
+import { type PlanLimits, planTile, readBackRoom, type TileQuestion } from "./plan.ts";
+import { type ScanQuery, scanQuery } from "./query.ts";
+import { ReadBackRing } from "./read-back.ts";
+import { Residency, type Shard } from "./residency.ts";
+import { ScanChoice } from "./scan-choice.ts";
+import { Throughput } from "./throughput.ts";
+import { bitmapWords, type Survivors, TileSearch } from "./tile-search.ts";
+import { Turns } from "./turns.ts";
+import { GemmChoice } from "./gemm-choice.ts";
 
 const WORKGROUP = 64;
-/** How long after a failure the device's loss may still be announced. */
-const LOSS_GRACE_MS = 50;
 
 /** Limits that tests make small to reach sharding, streaming, tiling and rescans with few rows. */
 export interface GpuTuning {
@@ -42,211 +39,425 @@ export interface GpuTuning {
   readonly scoreBytes?: number;
   readonly rescanRows?: number;
   readonly marginRows?: number;
+  readonly appendFrom?: number;
+  readonly sampleRows?: number;
+  readonly expectedCandidates?: number;
+  readonly candidateCapacity?: number;
+  readonly certifiedBytes?: number;
+  readonly learnRows?: number;
+  /** Multiply-adds of a submit, in place of what is measured. */
+  readonly submitWork?: number;
+  /** 1: GEMMs for batches on any adapter, a software rasteriser too; 0: on none. */
+  readonly gemm?: number;
+  /** 0: no autotune, the table's first variant that passes its probe. */
+  readonly autotune?: number;
+  /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. */
+  readonly timestamps?: number;
 }
 
 export interface GpuOptions {
   readonly open: OpenDevice;
   readonly memoryBudgetBytes: number | undefined;
+  readonly scan: "auto" | "full" | "certified";
   readonly slices: WorkSlices;
+  readonly onVariantFailed: (variant: string, cause: unknown) => void;
   readonly tuning?: GpuTuning;
+  readonly clock?: Clock;
+}
+
+/** One row store on the device. */
+interface Copy {
+  readonly residency: Residency;
+  readonly choice: ScanChoice;
+}
+
+interface TakenQuery {
+  readonly number: number;
+  readonly scan: ScanQuery;
+}
+
+/** A tile whose results are on their way. */
+interface TileUnderWay {
+  readonly queries: readonly TakenQuery[];
+  readonly survivors: Promise<Survivors>;
+  readonly room: number;
+  readonly capacity: number;
+  readonly isCertified: boolean;
+}
+
+/** A batch whose tiles are all submitted. */
+interface BatchUnderWay {
+  readonly tiles: readonly TileUnderWay[];
+  readonly directions: number;
+  readonly work: number;
+  readonly submittedAt: number;
+  readonly choice: ScanChoice;
+}
+
+/** Queries to scan again, with room for so many survivors each. */
+interface Again {
+  readonly queries: readonly TakenQuery[];
+  readonly room: number;
 }
 
 export class GpuScanner implements Proposer {
   readonly info: BackendInfo;
   readonly #open: OpenDevice;
   readonly #options: GpuOptions;
+  readonly #clock: Clock;
   readonly #limits: PlanLimits;
   readonly #memory: DeviceMemory;
-  readonly #pipelines: Pipelines;
   readonly #commands: Commands;
-  readonly #counters: CommandCounters = { submits: 0, dispatches: 0, kernels: {} };
-  readonly #residencies = new Map<RowSource, Residency>();
+  readonly #counters: CommandCounters = { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} };
+  readonly #copies = new Map<RowSource, Copy>();
   readonly #tiles: TileSearch;
-  #turn: Promise<unknown> = Promise.resolve();
+  readonly #readBack: ReadBackRing;
+  readonly #throughput = new Throughput();
+  readonly #gemm: GemmChoice;
+  readonly #timer: KernelTimer | undefined;
+  readonly #turns: Turns;
+  #memoryBudgetBytes: number;
+  #scoreBytes: number;
   #uploadedBytes = 0;
-  #isLost = false;
+  #candidates = 0;
+  #underWay = 0;
   #isClosed = false;
 
   constructor(options: GpuOptions) {
     this.#options = options;
+    this.#clock = options.clock ?? systemClock;
     this.#open = options.open;
     this.info = options.open.info;
+    const { tuning } = options;
     const { device } = options.open;
-    this.#limits = planLimits(device, options);
+    this.#memoryBudgetBytes = options.memoryBudgetBytes ?? Infinity;
+    this.#scoreBytes = tuning?.scoreBytes ?? LIMITS.scoreBytes;
+    this.#limits = this.#planLimits(device);
     this.#memory = new DeviceMemory(device);
-    this.#pipelines = pipelinesOf(device, WORKGROUP);
-    this.#commands = new Commands(this.#memory, this.#counters);
+    const pipelines = pipelinesOf(device, WORKGROUP);
+    const isTimed = tuning?.timestamps === 1 && device.features.has("timestamp-query");
+    this.#timer = isTimed ? new KernelTimer(this.#memory) : undefined;
+    const workPerSubmit = (): number => tuning?.submitWork ?? this.#throughput.workPerSubmit();
+    this.#commands = new Commands(this.#memory, this.#counters, workPerSubmit, this.#timer);
+    this.#readBack = new ReadBackRing(this.#memory);
+    this.#gemm = new GemmChoice({
+      device,
+      pipelines,
+      isAllowed: tuning?.gemm === undefined ? !this.info.software : tuning.gemm === 1,
+      autotunes: tuning?.autotune !== 0,
+      onFailure: options.onVariantFailed,
+    });
     this.#tiles = new TileSearch({
       memory: this.#memory,
-      pipelines: this.#pipelines,
+      pipelines,
       commands: this.#commands,
+      readBack: this.#readBack,
       limits: this.#limits,
       mostRegisterQueries: this.info.software ? 8 : 16,
+      gemmTile: (kernel, queries) => this.#gemm.tileFor(kernel, queries),
+      workPerSubmit,
     });
-    device.lost.then(
-      () => {
-        this.#isLost = true;
-      },
-      () => {}, // `lost` never rejects
-    );
+    this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
+      this.#commands.discard();
+      this.#forgetCopies();
+    });
   }
 
   get stats(): GpuStats {
-    const residencies = [...this.#residencies.values()];
+    const copies = [...this.#copies.values()].map(({ residency }) => residency);
+    const sum = (of: (residency: Residency) => number): number => copies.reduce((all, copy) => all + of(copy), 0);
     return {
       submits: this.#counters.submits,
       dispatches: this.#counters.dispatches,
       kernels: { ...this.#counters.kernels },
       uploadedBytes: this.#uploadedBytes,
-      readBackBytes: this.#tiles.readBackBytes,
+      readBackBytes: this.#readBack.bytesRead,
       buffersCreated: this.#memory.buffersCreated,
+      bindGroupsCreated: this.#counters.bindGroupsCreated,
       bytesAllocated: this.#memory.bytesAllocated,
-      residentBytes: residencies.reduce((sum, r) => sum + r.residentBytes, 0),
+      residentBytes: sum((residency) => residency.residentBytes),
+      peakResidentBytes: sum((residency) => residency.peakBytes),
       streamedRows: this.#tiles.streamedRows,
-      shards: residencies.reduce((sum, r) => sum + r.shardCount, 0),
+      candidates: this.#candidates,
+      shards: sum((residency) => residency.shardCount),
+      ...(this.#timer === undefined ? {} : { kernelMs: this.#timer.milliseconds }),
     };
   }
 
-  sync(source: RowSource): Promise<void> {
-    return this.#inTurn(async () => {
-      await this.#residency(source).sync(source.rowCount);
-    });
+  async sync(source: RowSource): Promise<void> {
+    await this.#turns.run(
+      () => this.#synchronised(source, source.rowCount),
+      async () => {},
+    );
+    this.#learnAhead(source);
   }
 
-  propose(source: RowSource, batch: Batch): Promise<Proposal> {
-    return this.#inTurn(async () => {
-      const rowCount = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
-      const residency = this.#residency(source);
-      await residency.sync(Math.max(rowCount, source.rowCount));
-      return this.#search(residency, source, batch, rowCount);
-    });
+  async propose(source: RowSource, batch: Batch): Promise<Proposal> {
+    const candidates: (Uint32Array | null)[] = Array.from({ length: batch.count }, () => null);
+    const rescans = new Uint8Array(batch.count);
+    const certified = new Uint8Array(batch.count);
+    let directions = 0;
+    let again: readonly Again[] | undefined;
+    do {
+      const pass = again;
+      again = await this.#withLessMemory(() =>
+        this.#turns.run(
+          () => this.#begin(source, batch, pass),
+          async (under) => {
+            directions = Math.max(directions, under.directions);
+            return this.#finish(under, pass !== undefined, candidates, rescans, certified);
+          },
+        ),
+      );
+    } while (again.length > 0);
+    this.#learnAhead(source);
+    return { candidates, rescans, certified, directions };
   }
 
   release(source: RowSource): void {
-    const drop = (): void => {
-      this.#residencies.get(source)?.dispose();
-      this.#residencies.delete(source);
-    };
-    this.#turn = this.#turn.then(drop, drop);
+    this.#turns.alone(() => {
+      this.#copies.get(source)?.residency.dispose();
+      this.#copies.delete(source);
+    });
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#turns.close();
     this.#forgetCopies();
     this.#memory.destroyAll();
+    this.#gemm.close();
     this.#open.close();
   }
 
-  #residency(source: RowSource): Residency {
-    let residency = this.#residencies.get(source);
-    if (residency === undefined) {
-      residency = new Residency(source, {
-        memory: this.#memory,
-        pipelines: this.#pipelines,
-        commands: this.#commands,
-        limits: this.#limits,
-        slices: this.#options.slices,
-        onUpload: (bytes) => {
-          this.#uploadedBytes += bytes;
-        },
-      });
-      this.#residencies.set(source, residency);
+  #copy(source: RowSource): Copy {
+    let copy = this.#copies.get(source);
+    if (copy === undefined) {
+      const { scan, slices, tuning } = this.#options;
+      copy = {
+        residency: new Residency(source, {
+          memory: this.#memory,
+          pipelines: pipelinesOf(this.#open.device, WORKGROUP),
+          commands: this.#commands,
+          limits: this.#limits,
+          slices,
+          onUpload: (bytes) => {
+            this.#uploadedBytes += bytes;
+          },
+        }),
+        choice: new ScanChoice(source, {
+          scan,
+          isSoftware: this.info.software,
+          memoryBudgetBytes: this.#memoryBudgetBytes,
+          certifiedBytes: tuning?.certifiedBytes ?? LIMITS.certifiedBytes,
+          learnRows: tuning?.learnRows ?? LIMITS.learnRows,
+        }),
+      };
+      this.#copies.set(source, copy);
     }
-    return residency;
+    return copy;
   }
 
-  /** One piece of work at a time; WebGPU's own errors count as its failure, and a lost device is told from a failed one. */
-  #inTurn<T>(work: () => Promise<T>): Promise<T> {
-    const run = async (): Promise<T> => {
-      if (this.#isLost || this.#isClosed) throw new DeviceLostError("the GPU device is lost or was let go of");
-      try {
-        const value = await work();
-        await this.#memory.errors.settle();
-        if (this.#isLost) throw new DeviceLostError("the GPU device was lost during the search");
-        return value;
-      } catch (cause) {
-        this.#commands.discard();
-        const reported = await this.#memory.errors.settle().catch((error: unknown) => error);
-        if (this.#isClosed || (await this.#wasLost()))
-          throw new DeviceLostError("the GPU device was lost during the search", { cause });
-        this.#forgetCopies();
-        const failure = reported ?? cause;
-        if (failure instanceof GpuOutOfMemory) throw outOfDeviceMemory(failure, this.#memory.bytesAllocated);
-        throw failure;
+  async #synchronised(source: RowSource, rowCount: number): Promise<Copy> {
+    const copy = this.#copy(source);
+    copy.choice.apply(copy.residency, this.#memory, rowCount);
+    await copy.residency.sync(rowCount);
+    if (copy.residency.certificate === undefined) {
+      // Norms of another magnitude undo a certificate: it is made anew for them.
+      copy.choice.apply(copy.residency, this.#memory, rowCount);
+      if (copy.residency.certificate !== undefined) await copy.residency.sync(rowCount);
+    }
+    return copy;
+  }
+
+  /** Records and submits what is asked of the batch: all of it, or, `again`, some of its queries with more room. */
+  async #begin(source: RowSource, batch: Batch, again: readonly Again[] | undefined): Promise<BatchUnderWay> {
+    const rowCount = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
+    const { residency, choice } = await this.#synchronised(source, Math.max(rowCount, source.rowCount));
+    const shards = residency.shards(rowCount);
+    const certificate = again === undefined && residency.isWhole ? residency.certificate : undefined;
+    const before = this.#commands.workSubmitted;
+    const tiles: TileUnderWay[] = [];
+    const groups = again ?? [{ queries: this.#taken(residency, batch), room: undefined }];
+    if (groups.some(({ queries }) => queries.length >= this.#limits.appendFrom)) {
+      await this.#gemm.prepare(source.metric, source.precision, certificate);
+    }
+    for (const { queries, room } of groups) {
+      for (let at = 0; at < queries.length; ) {
+        const asked = { source, residency, shards, batch, certificate };
+        const tile = await this.#beginTile(asked, queries.slice(at), room, again !== undefined);
+        tiles.push(tile);
+        at += tile.queries.length;
       }
+    }
+    const directions = certificate?.directions ?? 0;
+    const work = this.#commands.workSubmitted - before;
+    return { tiles, directions, work, submittedAt: this.#clock.now(), choice };
+  }
+
+  /** Begins a tile with as many of the queries as fit. */
+  async #beginTile(
+    asked: {
+      readonly source: RowSource;
+      readonly residency: Residency;
+      readonly shards: readonly Shard[];
+      readonly batch: Batch;
+      readonly certificate: Certificate | undefined;
+    },
+    queries: readonly TakenQuery[],
+    room: number | undefined,
+    mustScore: boolean,
+  ): Promise<TileUnderWay> {
+    const { batch, shards, certificate } = asked;
+    const wanted = queries.reduce((most, { number }) => Math.max(most, batch.wanted[number] ?? 0), 1);
+    const question: TileQuestion = {
+      queries: queries.length,
+      wanted,
+      shards,
+      bitmapWords: bitmapWords(batch),
+      mustScore,
     };
-    const result = this.#turn.then(run, run);
-    this.#turn = result.catch(() => {}); // whoever asked sees the failure; the next piece has its own turn
-    return result;
+    // Streamed rows cannot be scored at once: their second scan gets lists as long as lists may be.
+    const capacity = mustScore && !asked.residency.isWhole ? this.#limits.rescanRows : this.#limits.candidateCapacity;
+    const limits = { ...this.#limits, scoreBytes: this.#scoreBytes };
+    const plan = planTile(question, { ...limits, candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity });
+    const taken = queries.slice(0, plan.queries);
+    const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
+    const most = Math.floor(this.#limits.maxBindingBytes / 4 / taken.length) - 2;
+    const fitting = Math.min(room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))), most, plan.capacity);
+    const { survivors } = await this.#tiles.begin({ ...asked, queries: taken, plan, room: fitting });
+    survivors.catch(() => {}); // awaited in #finish; a failure before that must not go unhandled
+    return {
+      queries: taken,
+      survivors,
+      room: fitting,
+      capacity: plan.capacity,
+      isCertified: certificate !== undefined,
+    };
+  }
+
+  /** Queries that the device can take; the others stay null: they want more rows than one binding lists, or float32 cannot hold them. */
+  #taken(residency: Residency, batch: Batch): TakenQuery[] {
+    const rows = residency.scanned;
+    const taken: TakenQuery[] = [];
+    for (let number = 0; number < batch.count; number++) {
+      if ((batch.wanted[number] ?? 0) * 8 > this.#limits.maxBindingBytes) continue;
+      const scan = scanQuery(rows, batch.norms[number] ?? 0, batch.maxDistances[number] ?? Infinity);
+      if (scan !== undefined) taken.push({ number, scan });
+    }
+    return taken;
+  }
+
+  /** Takes in what came back; resolves with what has to be scanned again. */
+  async #finish(
+    under: BatchUnderWay,
+    isAgain: boolean,
+    candidates: (Uint32Array | null)[],
+    rescans: Uint8Array,
+    certified: Uint8Array,
+  ): Promise<Again[]> {
+    const again: { query: TakenQuery; room: number }[] = [];
+    const isAlone = ++this.#underWay === 1;
+    let certifiedQueries = 0;
+    let certifiedRescans = 0;
+    try {
+      for (const { queries, survivors, room, capacity, isCertified } of under.tiles) {
+        const { counts, candidates: found, rows } = await survivors;
+        if (isCertified) certifiedQueries += queries.length;
+        for (const [i, query] of queries.entries()) {
+          const count = counts[i] ?? 0;
+          const all = found[i] ?? 0;
+          this.#candidates += all;
+          if (all <= capacity && count <= room) {
+            candidates[query.number] = rows.slice(i * room, i * room + count);
+            certified[query.number] = isCertified ? 1 : 0;
+            continue;
+          }
+          rescans[query.number] = 1;
+          if (isCertified && all > capacity) certifiedRescans++;
+          // What overflowed the list is unknown in number; what only overflowed the way back is known.
+          const needed = all > capacity ? this.#limits.rescanRows : count;
+          const isHopeless = needed > this.#limits.rescanRows || (isAgain && all > capacity);
+          if (!isHopeless) again.push({ query, room: needed });
+        }
+      }
+    } finally {
+      this.#underWay--;
+    }
+    // With several batches under way the time of one is not its own.
+    if (isAlone) this.#throughput.measured(under.work, this.#clock.now() - under.submittedAt);
+    if (certifiedQueries > 0) under.choice.tell(certifiedQueries, certifiedRescans);
+    return grouped(again);
+  }
+
+  /** Learns what the codes should be made of, once in a while, and beside everything else. */
+  #learnAhead(source: RowSource): void {
+    const copy = this.#copies.get(source);
+    if (copy === undefined || this.#isClosed || !copy.choice.shallLearn) return;
+    copy.choice.learn(this.#options.slices).catch((cause: unknown) => this.#options.onVariantFailed("basis", cause));
+  }
+
+  /** Runs the search; where the device has no memory for it, again with smaller tiles, then with rows streamed. */
+  async #withLessMemory<T>(search: () => Promise<T>): Promise<T> {
+    for (let attempt = 0; ; attempt++) {
+      try {
+        return await search();
+      } catch (cause) {
+        if (!(cause instanceof GpuOutOfMemory)) throw cause;
+        if (attempt === LIMITS.memoryAttempts) throw outOfDeviceMemory(cause, this.#memory.bytesAllocated);
+        this.#shrink(attempt);
+      }
+    }
+  }
+
+  /** Halves what tiles may take; from the second time on also what rows may, evicting them. */
+  #shrink(attempt: number): void {
+    this.#scoreBytes = Math.max(LIMITS.leastScoreBytes, this.#scoreBytes / 2);
+    this.#tiles.dispose();
+    if (attempt === 0) return;
+    const resident = [...this.#copies.values()].reduce((most, { residency }) => Math.max(most, residency.residentBytes), 0);
+    const present = Math.min(this.#memoryBudgetBytes, Math.max(resident, this.#memory.peakBytes));
+    this.#memoryBudgetBytes = Math.max(LIMITS.leastBudgetBytes, present / 2);
+    this.#forgetCopies();
   }
 
   /** After a failure nobody knows which uploads arrived: the next search sends them again. */
   #forgetCopies(): void {
-    for (const residency of this.#residencies.values()) residency.dispose();
-    this.#residencies.clear();
+    for (const { residency } of this.#copies.values()) residency.dispose();
+    this.#copies.clear();
   }
 
-  /** Whether the failure just seen was the device's loss, which may be announced a little after its effects. */
-  async #wasLost(): Promise<boolean> {
-    if (this.#isLost) return true;
-    await Promise.race([
-      this.#memory.device.lost,
-      new Promise<void>((resolve) => systemClock.after(LOSS_GRACE_MS, resolve)),
-    ]);
-    return this.#isLost;
-  }
-
-  async #search(residency: Residency, source: RowSource, batch: Batch, rowCount: number): Promise<Proposal> {
-    const candidates: (Uint32Array | null)[] = Array.from({ length: batch.count }, () => null);
-    const rescans = new Uint8Array(batch.count);
-    const taken: { number: number; scan: ScanQuery }[] = [];
-    const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
-    const rescanRows = this.#options.tuning?.rescanRows ?? LIMITS.rescanRows;
-    for (let number = 0; number < batch.count; number++) {
-      const norm = batch.norms[number] ?? 0;
-      const maxDistance = batch.maxDistances[number] ?? Infinity;
-      // A query that asks for more rows than one binding lists, or that float32 cannot hold, stays null.
-      if (readBackCapacity(batch.wanted[number] ?? 0, marginRows) * 4 > this.#limits.maxBindingBytes) continue;
-      const scan = scanQuery(floatMetric(source.metric), source.dimensions, norm, residency.exponent, maxDistance);
-      if (scan !== undefined) taken.push({ number, scan });
-    }
-    const shards = residency.shards(rowCount);
-    const most = taken.reduce(
-      (a, { number }) => Math.max(a, readBackCapacity(batch.wanted[number] ?? 0, marginRows)),
-      1,
-    );
-    const tileSize = tileQueries(taken.length, shards, most, bitmapWords(batch), this.#limits);
-    for (let at = 0; at < taken.length; at += tileSize) {
-      const queries = taken.slice(at, at + tileSize);
-      const k = queries.reduce((a, { number }) => Math.max(a, batch.wanted[number] ?? 0), 0);
-      const capacity = readBackCapacity(k, marginRows);
-      const request = { source, residency, shards, batch, queries, capacity };
-      const { counts, lists } = await this.#tiles.run(request);
-      for (const [i, { number }] of queries.entries()) {
-        const count = counts[i] ?? 0;
-        if (count <= capacity) {
-          candidates[number] = lists.slice(i * capacity, i * capacity + count);
-          continue;
-        }
-        rescans[number] = 1;
-        if (count <= rescanRows) candidates[number] = await this.#tiles.collectAll(request, i, count);
-      }
-    }
-    return { candidates, rescans };
+  #planLimits(device: GPUDevice): PlanLimits {
+    const { tuning } = this.#options;
+    // NVIDIA's Vulkan driver refuses bindings of 2 GiB and more whatever it reports (crbug 435684920).
+    const largest = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize, 2 ** 31 - 4);
+    const budget = (): number => this.#memoryBudgetBytes;
+    return {
+      maxBindingBytes: tuning?.maxBindingBytes ?? largest,
+      maxWorkgroupsPerDimension: tuning?.maxWorkgroupsPerDimension ?? device.limits.maxComputeWorkgroupsPerDimension,
+      workgroup: WORKGROUP,
+      get memoryBudgetBytes() {
+        return budget();
+      },
+      scoreBytes: this.#scoreBytes,
+      batchQueries: LIMITS.batchQueries,
+      appendFrom: tuning?.appendFrom ?? LIMITS.appendFromQueries,
+      sampleRows: [tuning?.sampleRows ?? LIMITS.sampleLeastRows, tuning?.sampleRows ?? LIMITS.sampleMostRows],
+      expectedCandidates: tuning?.expectedCandidates ?? LIMITS.expectedCandidates,
+      rescanRows: tuning?.rescanRows ?? LIMITS.rescanRows,
+      candidateCapacity: tuning?.candidateCapacity,
+    };
   }
 }
 
-function planLimits(device: GPUDevice, { memoryBudgetBytes, tuning }: GpuOptions): PlanLimits {
-  // NVIDIA's Vulkan driver refuses bindings of 2 GiB and more whatever it reports (crbug 435684920).
-  const largest = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize, 2 ** 31 - 4);
-  return {
-    maxBindingBytes: tuning?.maxBindingBytes ?? largest,
-    maxWorkgroupsPerDimension: tuning?.maxWorkgroupsPerDimension ?? device.limits.maxComputeWorkgroupsPerDimension,
-    workgroup: WORKGROUP,
-    memoryBudgetBytes: memoryBudgetBytes ?? Infinity,
-    scoreBytes: tuning?.scoreBytes ?? LIMITS.scoreBytes,
-    batchQueries: LIMITS.batchQueries,
-  };
+/** Room for a few thousand survivors is cheap for many queries together; more is for each alone. */
+const SHARED_ROOM = 4096;
+
+function grouped(again: readonly { readonly query: TakenQuery; readonly room: number }[]): Again[] {
+  const few = again.filter(({ room }) => room <= SHARED_ROOM);
+  const many = again.filter(({ room }) => room > SHARED_ROOM);
+  const together = { queries: few.map(({ query }) => query), room: few.reduce((most, { room }) => Math.max(most, room), 1) };
+  return [...(few.length > 0 ? [together] : []), ...many.map(({ query, room }) => ({ queries: [query], room }))];
 }
 
 function outOfDeviceMemory(cause: GpuOutOfMemory, bytes: number): NearfieldError {

@@ -1,0 +1,342 @@
+/**
+ * The known-answer probe of a GEMM variant, and its stopwatch. A compiler or driver that gets a
+ * kernel wrong gets it wrong silently; so before a variant is used on a device it answers three
+ * shapes of seeded data with tails in every direction, through its real epilogue, keys and
+ * candidates both, and must agree with plain float64.
+ */
+import { scanMargin } from "../core/margin.ts";
+import type { FloatMetric, Metric, Precision } from "../core/metric.ts";
+import { uniform } from "../core/random.ts";
+import { floatToHalf, halfToFloat } from "../core/half.ts";
+import { Commands } from "./commands.ts";
+import { settle } from "./error-scopes.ts";
+import { USAGE } from "./flags.ts";
+import type { DeviceMemory } from "./memory.ts";
+import { type Emit, type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
+import { QUERY_PARAM_WORDS } from "./query.ts";
+import { ReadBackRing } from "./read-back.ts";
+
+export type GemmKernel = "gemm_f32" | "gemm_i8";
+
+/** rows × elements × queries: below one tile, across tiles with tails, and just beyond a block of 32. */
+const SHAPES = [
+  { rows: 70, elements: 20, queries: 17 },
+  { rows: 203, elements: 68, queries: 65 },
+  { rows: 33, elements: 3, queries: 3 },
+] as const;
+
+/** Rows × elements × queries of a timed run: 32 MiB of float32 rows. */
+const TIMED = { rows: 65_536, elements: 128, queries: 256 } as const;
+const TIMED_RUNS = 3;
+/** Absolute bound of what an int8 certificate's float32 arithmetic may be off in a probe. */
+const CODE_TOLERANCE = 2 ** -12;
+
+/** One shape's data, as the kernel reads it and as float64 sees it. */
+interface Data {
+  readonly rows: number;
+  readonly queries: number;
+  readonly chunks: number;
+  readonly words: number;
+  readonly buffers: readonly GPUBuffer[];
+  readonly queryFacts: GPUBuffer | undefined;
+  /** The lower end that the kernel should find, within `tolerance`. */
+  readonly low: (query: number, row: number) => number;
+  readonly tolerance: (query: number, row: number) => number;
+  readonly isEligible: (row: number) => boolean;
+}
+
+export class Probe {
+  readonly #memory: DeviceMemory;
+  readonly #pipelines: Pipelines;
+  readonly #kernel: GemmKernel;
+  readonly #metric: Metric;
+  readonly #precision: Precision;
+  readonly #shape: TileShape;
+  readonly #made: GPUBuffer[] = [];
+
+  constructor(
+    memory: DeviceMemory,
+    pipelines: Pipelines,
+    kernel: GemmKernel,
+    metric: Metric,
+    precision: Precision,
+    shape: TileShape,
+  ) {
+    this.#memory = memory;
+    this.#pipelines = pipelines;
+    this.#kernel = kernel;
+    this.#metric = metric;
+    this.#precision = precision;
+    this.#shape = shape;
+  }
+
+  /** Rejects when the variant does not compile, WebGPU objects, or an answer is wrong. */
+  async run(): Promise<void> {
+    try {
+      for (const shape of SHAPES) {
+        const data = this.#data(shape.rows, shape.elements, shape.queries);
+        const keys = await this.#dispatch(data, "keys", Infinity);
+        const threshold = medianLow(data);
+        const candidates = await this.#dispatch(data, "candidates", threshold);
+        checkKeys(data, keys);
+        checkCandidates(data, candidates, threshold);
+      }
+    } finally {
+      this.#dispose();
+    }
+  }
+
+  /** Milliseconds of one scan of the timed shape, the least of some runs after a first one. */
+  async time(): Promise<number> {
+    try {
+      const data = this.#data(TIMED.rows, TIMED.elements, TIMED.queries, true);
+      let least = Infinity;
+      for (let run = 0; run <= TIMED_RUNS; run++) {
+        const start = performance.now();
+        await this.#dispatch(data, "candidates", -Infinity);
+        if (run > 0) least = Math.min(least, performance.now() - start);
+      }
+      return least;
+    } finally {
+      this.#dispose();
+    }
+  }
+
+  #dispose(): void {
+    for (const buffer of this.#made.splice(0)) this.#memory.destroy(buffer);
+  }
+
+  #buffer(data: ArrayBufferView<ArrayBuffer>): GPUBuffer {
+    const usage = USAGE.storage | USAGE.copyDst | USAGE.copySrc;
+    const buffer = this.#memory.create("probe", data.byteLength, usage);
+    this.#made.push(buffer);
+    this.#memory.write(buffer, 0, data);
+    return buffer;
+  }
+
+  /** Runs the kernel; resolves with what it wrote: keys [queries × rows], or counts and lists of candidates. */
+  async #dispatch(data: Data, emit: Emit, threshold: number): Promise<Uint32Array> {
+    const { rows, queries, chunks, words } = data;
+    const states = new Uint32Array(queries * 4);
+    const thresholds = new Float32Array(states.buffer);
+    for (let q = 0; q < queries; q++) thresholds[q * 4] = Math.max(-(2 ** 126), Math.min(2 ** 126, threshold));
+    const stateBuffer = this.#buffer(states);
+    const isTimed = rows === TIMED.rows;
+    const output = this.#buffer(new Uint32Array(isTimed ? queries : queries * rows));
+    const emitted = emit === "keys" ? [output, stateBuffer] : [stateBuffer, output];
+    const isCoded = this.#kernel === "gemm_i8";
+    const variant: Variant = {
+      metric: this.#metric,
+      emit,
+      facts: factsOf(this.#kernel, this.#metric, this.#precision),
+      ...(isCoded ? { rounding: 2 ** -19 } : { precision: this.#precision }),
+      tile: this.#shape,
+    };
+    const kernel = await this.#pipelines.get(this.#kernel, variant);
+    const commands = new Commands(this.#memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
+    const tiles = Math.ceil(rows / this.#shape.rows);
+    commands.dispatch({
+      kernel,
+      params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
+      buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
+      grid: { x: tiles, y: 1 },
+      z: Math.ceil(queries / this.#shape.queries),
+    });
+    const ring = new ReadBackRing(this.#memory);
+    const lists = await ring.read(commands, output, output.size);
+    const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
+    ring.dispose();
+    commands.dispose();
+    await settle(this.#memory.errors.take());
+    const all = new Uint32Array(counts.length + lists.length);
+    all.set(counts);
+    all.set(lists, counts.length);
+    return all;
+  }
+
+  #data(rows: number, elements: number, queries: number, isTimed = false): Data {
+    const draw = uniform(rows * 7919 + elements);
+    const isCoded = this.#kernel === "gemm_i8";
+    const perChunk = isCoded ? 16 : QUADS[this.#precision] * 4;
+    const chunks = Math.ceil(elements / perChunk);
+    const words = Math.ceil(rows / 32);
+    const bits = new Uint32Array(words);
+    for (let row = 0; row < rows; row++) if (draw() < 0.8) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
+    const isEligible = (row: number): boolean => (((bits[row >> 5] ?? 0) >>> (row & 31)) & 1) === 1;
+    const made = isCoded ? codedRows(rows, elements, chunks, draw, isTimed) : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
+    const asked = isCoded ? codedRows(queries, elements, chunks, draw, isTimed, false) : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
+    const params = new Uint32Array(queries * QUERY_PARAM_WORDS);
+    const floats = new Float32Array(params.buffer);
+    const margin = isCoded ? undefined : scanMargin(this.#metric as FloatMetric, elements, 1, 1);
+    for (let q = 0; q < queries; q++) {
+      floats.set([margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125], q * QUERY_PARAM_WORDS);
+      params[q * QUERY_PARAM_WORDS + 6] = 1;
+      floats[q * QUERY_PARAM_WORDS + 8] = 1;
+    }
+    const facts = factsOf(this.#kernel, this.#metric, this.#precision);
+    const rowFacts = new Float32Array(rows * facts);
+    for (let row = 0; row < rows; row++) {
+      rowFacts[row * facts] = isCoded ? made.scale : 0.75;
+      if (!isCoded && facts === 2) rowFacts[row * facts + 1] = made.scale;
+      if (isCoded && facts === 3) rowFacts[row * facts + 2] = 2;
+    }
+    const queryFacts = new Float32Array(queries * 8);
+    for (let q = 0; q < queries; q++) queryFacts.set([asked.scale, 0, 0.125, 0, 3, 1], q * 8);
+    return {
+      rows,
+      queries,
+      chunks,
+      words,
+      buffers: [this.#buffer(made.bytes), this.#buffer(rowFacts), this.#buffer(asked.bytes), this.#buffer(params), this.#buffer(bits)],
+      queryFacts: isCoded ? this.#buffer(queryFacts) : undefined,
+      isEligible,
+      ...(isCoded ? codedAnswer(this.#metric, made, asked, elements) : plainAnswer(this.#metric, made, asked, elements)),
+    };
+  }
+}
+
+function factsOf(kernel: GemmKernel, metric: Metric, precision: Precision): number {
+  if (kernel === "gemm_f32") return precision === "i8" ? 2 : 1;
+  return metric === "cosine" ? 2 : 3;
+}
+
+/** Vectors as a kernel reads them, and their elements. */
+interface Vectors {
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly scale: number;
+  readonly value: (vector: number, element: number) => number;
+}
+
+/** Byte of element `e` of vector `v`, of `size` bytes each, in the interleaved or the row-major layout. */
+function placeOf(v: number, e: number, size: number, chunks: number, isInterleaved: boolean): number {
+  const byte = e * size;
+  const chunk = byte >> 4;
+  const at = isInterleaved ? ((v >> 5) * chunks + chunk) * 32 + (v & 31) : v * chunks + chunk;
+  return at * 16 + (byte & 15);
+}
+
+function plainRows(
+  precision: Precision,
+  count: number,
+  elements: number,
+  chunks: number,
+  draw: () => number,
+  isTimed: boolean,
+  isInterleaved = true,
+): Vectors {
+  const size = { f32: 4, f16: 2, i8: 1, b1: 1 }[precision];
+  const bytes = new Uint8Array(Math.ceil(count / 32) * 32 * chunks * 16);
+  const view = new DataView(bytes.buffer);
+  const scale = precision === "i8" ? 1 / 127 : 1;
+  for (let v = 0; v < count && !isTimed; v++) {
+    for (let e = 0; e < elements; e++) {
+      const value = draw() * 2 - 1;
+      const at = placeOf(v, e, size, chunks, isInterleaved);
+      if (precision === "f32") view.setFloat32(at, value, true);
+      else if (precision === "f16") view.setUint16(at, floatToHalf(value), true);
+      else view.setInt8(at, Math.round(value * 127));
+    }
+  }
+  const value = (v: number, e: number): number => {
+    const at = placeOf(v, e, size, chunks, isInterleaved);
+    if (precision === "f32") return view.getFloat32(at, true);
+    return precision === "f16" ? halfToFloat(view.getUint16(at, true)) : view.getInt8(at) * Math.fround(scale);
+  };
+  return { bytes, scale, value };
+}
+
+function codedRows(
+  count: number,
+  elements: number,
+  chunks: number,
+  draw: () => number,
+  isTimed: boolean,
+  isInterleaved = true,
+): Vectors {
+  const made = plainRows("i8", count, elements, chunks, draw, isTimed, isInterleaved);
+  const view = new DataView(made.bytes.buffer);
+  return { ...made, value: (v, e) => view.getInt8(placeOf(v, e, 1, chunks, isInterleaved)) };
+}
+
+function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+  const margin = scanMargin(metric as FloatMetric, elements, 1, 1);
+  const estimate = (query: number, row: number): number => {
+    let product = 0;
+    let squares = 0;
+    let magnitudes = 0;
+    for (let e = 0; e < elements; e++) {
+      const q = queries.value(query, e);
+      const x = rows.value(row, e);
+      product += q * x;
+      squares += (q - x) ** 2;
+      magnitudes += Math.abs(q - x);
+    }
+    if (metric === "cosine") return 1 - product * 0.75;
+    return metric === "dot" ? -product : metric === "euclidean" ? squares : magnitudes;
+  };
+  const marginOf = (e: number): number => margin.relative * Math.abs(e) + margin.perNorm * 0.75 + margin.absolute;
+  return {
+    low: (query, row) => {
+      const e = estimate(query, row);
+      return e - marginOf(e);
+    },
+    // Elements are up to 1, so vectors up to √elements long: the margin, made for length 1, times that.
+    tolerance: (query, row) => marginOf(estimate(query, row)) + elements * 2 ** -20,
+  };
+}
+
+function codedAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+  return {
+    low: (query, row) => {
+      let sum = 0;
+      for (let e = 0; e < elements; e++) sum += queries.value(query, e) * rows.value(row, e);
+      const ip = sum * Math.fround(queries.scale) * Math.fround(rows.scale);
+      if (metric === "cosine") return 1 - ip - 0.125;
+      return metric === "dot" ? -ip - 0.125 * 2 : 3 + 2 - 2 * ip - 2 * 0.125 * Math.sqrt(2);
+    },
+    tolerance: () => CODE_TOLERANCE * Math.max(1, elements / 16),
+  };
+}
+
+function medianLow(data: Data): number {
+  const lows = Array.from({ length: data.rows }, (_, row) => data.low(0, row)).sort((a, b) => a - b);
+  return Math.fround(lows[data.rows >> 1] ?? 0);
+}
+
+function valueOf(key: number): number {
+  const bits = key >>> 31 === 1 ? key & 0x7fffffff : ~key;
+  return new Float32Array(Uint32Array.of(bits >>> 0).buffer)[0] ?? Number.NaN;
+}
+
+function checkKeys(data: Data, keys: Uint32Array): void {
+  for (let q = 0; q < data.queries; q++) {
+    for (let row = 0; row < data.rows; row++) {
+      const key = keys[q * data.rows + row] ?? 0;
+      if (!data.isEligible(row)) {
+        if (key !== 0xffffffff) throw new Error(`probe: a key for row ${row}, which query ${q} may not find`);
+        continue;
+      }
+      const [got, wanted] = [valueOf(key), data.low(q, row)];
+      if (!(Math.abs(got - wanted) <= data.tolerance(q, row))) {
+        throw new Error(`probe: ${got} for query ${q} and row ${row}, wanted ${wanted}`);
+      }
+    }
+  }
+}
+
+/** `words`: [queries × 4] states, then [queries × rows] lists. */
+function checkCandidates(data: Data, words: Uint32Array, threshold: number): void {
+  for (let q = 0; q < data.queries; q++) {
+    const count = words[q * 4 + 2] ?? 0;
+    const at = data.queries * 4 + q * data.rows;
+    const found = new Set(words.subarray(at, at + Math.min(count, data.rows)));
+    if (found.size !== count) throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
+    for (let row = 0; row < data.rows; row++) {
+      const margin = data.low(q, row) - threshold;
+      const isWithin = data.isEligible(row) && margin <= 0;
+      // What lies within the tolerance of the threshold may go either way.
+      if (found.has(row) !== isWithin && !(data.isEligible(row) && Math.abs(margin) <= data.tolerance(q, row)))
+        throw new Error(`probe: row ${row} ${isWithin ? "is not" : "is"} a candidate of query ${q}`);
+    }
+  }
+}

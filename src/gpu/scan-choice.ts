@@ -1,0 +1,171 @@
+/**
+ * Which codes an index gets, if any: the rows themselves at first, their leading principal
+ * directions once those are learnt and worth it. Learning runs in slices on the caller's thread,
+ * beside searches, which meanwhile use what there is.
+ */
+import type { RowSource } from "../core/backend.ts";
+import { basisSampleRows, learnBasis, type ProductMetric } from "../core/basis.ts";
+import { choosePrefix } from "../core/choose-prefix.ts";
+import { halfToFloat } from "../core/half.ts";
+import { LIMITS } from "../core/limits.ts";
+import type { WorkSlices } from "../core/slices.ts";
+import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
+import type { DeviceMemory } from "./memory.ts";
+import type { Residency } from "./residency.ts";
+
+export interface ScanChoiceOptions {
+  readonly scan: "auto" | "full" | "certified";
+  readonly isSoftware: boolean;
+  readonly memoryBudgetBytes: number;
+  /** Bytes of rows from which `"auto"` makes codes. */
+  readonly certifiedBytes: number;
+  /** Rows from which directions are learnt. */
+  readonly learnRows: number;
+}
+
+/** Of certified queries, those that had to be scanned again in full before `"auto"` stops certifying. */
+const MOST_RESCANS = 0.25;
+const LEAST_QUERIES = 64;
+
+export class ScanChoice {
+  readonly #source: RowSource;
+  readonly #options: ScanChoiceOptions;
+  #projection: Projection | undefined;
+  #mean: Float32Array | undefined;
+  #learntRows = 0;
+  #isLearning = false;
+  #queries = 0;
+  #rescans = 0;
+  #isGivenUp = false;
+
+  constructor(source: RowSource, options: ScanChoiceOptions) {
+    this.#source = source;
+    this.#options = options;
+  }
+
+  /** Gives the residency the codes that it shall have for `rowCount` rows. */
+  apply(residency: Residency, memory: DeviceMemory, rowCount: number): void {
+    const metric = this.#wanted(residency, rowCount);
+    if (metric === undefined) {
+      residency.certify(undefined);
+      return;
+    }
+    const present = residency.certificate;
+    const directions = this.#projection?.directions ?? this.#source.dimensions;
+    if (present !== undefined && present.directions === directions && present.isIdentity === !this.#projection) return;
+    if (metric === "euclidean" && this.#source.precision !== "i8") this.#mean ??= meanOf(this.#source, rowCount);
+    const { exponent } = residency.scanned;
+    residency.certify(makeCertificate(memory, this.#source, metric, exponent, this.#projection, this.#mean));
+  }
+
+  /** Whether it is time to learn; `learn` then. */
+  get shallLearn(): boolean {
+    const { rowCount, precision } = this.#source;
+    if (this.#isLearning || this.#isGivenUp || precision === "i8" || this.#metric() === undefined) return false;
+    return rowCount >= this.#options.learnRows && rowCount >= 16 * this.#learntRows;
+  }
+
+  /** Learns directions from the rows there are; the next `apply` uses them. */
+  async learn(slices: WorkSlices): Promise<void> {
+    const metric = this.#metric();
+    if (metric === undefined) return;
+    const { dimensions, rowCount } = this.#source;
+    this.#isLearning = true;
+    try {
+      const count = Math.min(rowCount, basisSampleRows(dimensions));
+      const sample = await sampleOf(this.#source, rowCount, count, slices);
+      const basis = await sliced(learnBasis({ metric, dimensions, sample, count }), slices);
+      const { rowBytes } = this.#source;
+      const choice = await sliced(
+        choosePrefix({ basis, metric, sample, count, rowCount, rowBytesFull: rowBytes }),
+        slices,
+      );
+      this.#learntRows = rowCount;
+      const isShorter = choice.m < dimensions && choice.m <= MOST_DIRECTIONS;
+      this.#projection = isShorter ? { basis, directions: choice.m } : undefined;
+      if (metric === "euclidean") this.#mean = basis.mean;
+      if (this.#options.scan === "auto" && choice.expectedBytesPerRow >= choice.fullBytesPerRow) this.#isGivenUp = true;
+    } finally {
+      this.#isLearning = false;
+    }
+  }
+
+  /** What came of certified queries: where most of them needed another scan, certifying costs instead of saving. */
+  tell(queries: number, rescans: number): void {
+    this.#queries += queries;
+    this.#rescans += rescans;
+    if (this.#queries < LEAST_QUERIES) return;
+    if (this.#options.scan === "auto" && this.#rescans > MOST_RESCANS * this.#queries) this.#isGivenUp = true;
+    this.#queries /= 2;
+    this.#rescans /= 2;
+  }
+
+  #metric(): ProductMetric | undefined {
+    const { metric, precision } = this.#source;
+    if (this.#options.scan === "full" || precision === "b1") return undefined;
+    return metric === "cosine" || metric === "dot" || metric === "euclidean" ? metric : undefined;
+  }
+
+  #wanted(residency: Residency, rowCount: number): ProductMetric | undefined {
+    const metric = this.#metric();
+    const { scan, isSoftware, memoryBudgetBytes, certifiedBytes } = this.#options;
+    if (metric === undefined || rowCount === 0) return undefined;
+    // Sums of codes are int32: 127² × dimensions stays below 2³¹ for all the dimensions there may be.
+    const bytes = rowCount * residency.rowBytes(this.#projection?.directions ?? this.#source.dimensions);
+    if (bytes > memoryBudgetBytes) return undefined; // streamed rows have no codes
+    if (scan === "certified") return metric;
+    if (this.#isGivenUp || isSoftware) return undefined;
+    return rowCount * this.#source.rowBytes >= certifiedBytes ? metric : undefined;
+  }
+}
+
+/** Runs a generator that yields its work, in slices. */
+async function sliced<T>(work: Generator<number, T>, slices: WorkSlices): Promise<T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    const turn = slices.take(step.value);
+    if (turn !== undefined) await turn;
+  }
+}
+
+/** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`. */
+async function sampleOf(
+  source: RowSource,
+  rowCount: number,
+  count: number,
+  slices: WorkSlices,
+): Promise<Float32Array> {
+  const { dimensions } = source;
+  const sample = new Float32Array(count * dimensions);
+  for (let i = 0; i < count; i++) {
+    const turn = slices.take(2 * dimensions);
+    if (turn !== undefined) await turn;
+    decode(source, Math.floor((i * rowCount) / count), sample, i * dimensions);
+  }
+  return sample;
+}
+
+/** The mean of a few hundred rows: any vector is a valid centre, a near one makes tight bounds. */
+function meanOf(source: RowSource, rowCount: number): Float32Array {
+  const { dimensions } = source;
+  const count = Math.max(1, Math.min(rowCount, 256, Math.floor(LIMITS.sliceElements / dimensions / 2)));
+  const sums = new Float64Array(dimensions);
+  const row = new Float32Array(dimensions);
+  for (let i = 0; i < count; i++) {
+    decode(source, Math.floor((i * rowCount) / count), row, 0);
+    for (let d = 0; d < dimensions; d++) sums[d] = (sums[d] ?? 0) + (row[d] ?? 0) / count;
+  }
+  return Float32Array.from(sums);
+}
+
+function decode(source: RowSource, row: number, target: Float32Array, at: number): void {
+  const bytes = source.bytes(row, 1);
+  const { dimensions } = source;
+  if (source.precision === "f16") {
+    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, dimensions);
+    for (let d = 0; d < dimensions; d++) target[at + d] = halfToFloat(halves[d] ?? 0);
+  } else {
+    target.set(new Float32Array(bytes.buffer, bytes.byteOffset, dimensions), at);
+  }
+}
