@@ -9,9 +9,6 @@ import { uniform } from "./random.ts";
 const FILTERS = ["none", "half", "per-query", "one-row", "empty", "removed"] as const;
 type FilterKind = (typeof FILTERS)[number];
 
-/** The precisions that the GPU takes; cases of others are not run there. */
-export const gpuPrecisions: readonly Precision[] = ["f32"];
-
 /** Every precision with every metric that goes with it. */
 const KINDS = PRECISIONS.flatMap((precision) =>
   METRICS.filter((metric) => metricFits(metric, precision)).map((metric) => ({ precision, metric })),

@@ -1,9 +1,10 @@
 /** The contract table on every backend of Node, against the float64 oracle (DESIGN rules 1, 2, 6, 7). */
 import { createIndex, type IndexOptions, RowSet } from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
-import { afterAll, describe, expect, test } from "vitest";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gpuAvailable } from "../setup/backends.ts";
-import { CONTRACT_CASES, CONTRACT_SEED, type ContractCase, gpuPrecisions } from "./cases.ts";
+import { openTestDevice, type TestDevice } from "../setup/device.ts";
+import { CONTRACT_CASES, CONTRACT_SEED, type ContractCase } from "./cases.ts";
 import { checkClaim, type Claim, type Expectation, expectation, runCase } from "./run.ts";
 
 interface BackendUnderTest {
@@ -12,7 +13,16 @@ interface BackendUnderTest {
   readonly backend: "gpu" | "cpu";
   readonly internals: Internals;
   readonly inWorkers: boolean;
+  readonly options?: Partial<IndexOptions>;
+  /** Kernels of which one must have scanned on the GPU. */
+  readonly kernels?: readonly string[];
+  readonly appliesTo?: (c: ContractCase) => boolean;
 }
+
+/** Thresholds from samples however few the rows and queries, tightened on the way. */
+const APPENDING = { appendFrom: 1, sampleRows: 128, expectedCandidates: 256 };
+const isProduct = (c: ContractCase): boolean =>
+  c.precision !== "b1" && (c.metric === "cosine" || c.metric === "dot" || c.metric === "euclidean");
 
 const BACKENDS: readonly BackendUnderTest[] = [
   { name: "plain JS in workers", claim: "js", backend: "cpu", internals: { kernels: "js" }, inWorkers: true },
@@ -31,7 +41,62 @@ const BACKENDS: readonly BackendUnderTest[] = [
     internals: { sharesMemory: false },
     inWorkers: true,
   },
-  { name: "GPU", claim: "gpu", backend: "gpu", internals: {}, inWorkers: true },
+  {
+    name: "GPU, scores",
+    claim: "gpu",
+    backend: "gpu",
+    internals: {},
+    inWorkers: true,
+    kernels: ["scan_f32", "scan_b1"],
+  },
+  {
+    name: "GPU, sampled thresholds",
+    claim: "gpu",
+    backend: "gpu",
+    internals: { gpu: APPENDING },
+    inWorkers: true,
+    kernels: ["scan_f32", "scan_b1"],
+  },
+  {
+    name: "GPU, certified, scores",
+    claim: "gpu",
+    backend: "gpu",
+    options: { scan: "certified" },
+    internals: { gpu: { learnRows: 1e9 } },
+    inWorkers: true,
+    kernels: ["scan_i8"],
+    appliesTo: isProduct,
+  },
+  {
+    name: "GPU, certified, GEMM and sampled thresholds",
+    claim: "gpu",
+    backend: "gpu",
+    options: { scan: "certified" },
+    internals: { gpu: { ...APPENDING, gemm: 1, autotune: 0, learnRows: 1e9 } },
+    inWorkers: true,
+    kernels: ["gemm_i8", "scan_i8"],
+    appliesTo: (c) => isProduct(c) && c.queries > 7,
+  },
+  {
+    name: "GPU, GEMM and sampled thresholds",
+    claim: "gpu",
+    backend: "gpu",
+    options: { scan: "full" },
+    internals: { gpu: { ...APPENDING, gemm: 1, autotune: 0 } },
+    inWorkers: true,
+    kernels: ["gemm_f32", "scan_f32"],
+    appliesTo: (c) => c.precision !== "b1" && c.queries > 7,
+  },
+  {
+    name: "GPU, rows streamed",
+    claim: "gpu",
+    backend: "gpu",
+    options: { memoryBudgetBytes: 4096 },
+    internals: {},
+    inWorkers: true,
+    kernels: ["scan_f32", "scan_b1"],
+    appliesTo: (c) => c.rows > 64,
+  },
 ];
 
 const expectations = new Map<ContractCase, Expectation>();
@@ -43,13 +108,31 @@ function expected(c: ContractCase): Expectation {
 
 const ran = new Map<string, number>();
 
-describe.each(BACKENDS)("contract on $name", ({ name, claim, backend, internals, inWorkers }) => {
-  const cases = CONTRACT_CASES.filter((c) => backend === "cpu" || gpuPrecisions.includes(c.precision));
+describe.each(BACKENDS)("contract on $name", (under) => {
+  const { name, claim, backend, internals, inWorkers, options, kernels, appliesTo } = under;
+  const cases = CONTRACT_CASES.filter((c) => appliesTo?.(c) ?? true);
+  // One device for all cases: a software rasteriser takes longer to compile a kernel than to run a case.
+  let shared: TestDevice | undefined;
+  beforeAll(async () => {
+    if (backend === "gpu" && gpuAvailable()) shared = await openTestDevice();
+  });
+  afterAll(() => shared?.close());
   test.skipIf(backend === "gpu" && !gpuAvailable()).each(cases)("$name", async (c) => {
-    const create = (options: object): ReturnType<typeof createIndex> =>
-      createIndex(withInternals({ ...(options as IndexOptions), backend, threads: 2 }, internals));
+    const create = (given: object): ReturnType<typeof createIndex> =>
+      createIndex(
+        withInternals(
+          {
+            ...(given as IndexOptions),
+            ...options,
+            ...(shared === undefined ? {} : { device: shared.device }),
+            backend,
+            threads: 2,
+          },
+          internals,
+        ),
+      );
     const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expected(c));
-    expect([...outcome.problems, ...checkClaim(claim, outcome, inWorkers)]).toEqual([]);
+    expect([...outcome.problems, ...checkClaim(claim, outcome, inWorkers, kernels)]).toEqual([]);
     ran.set(name, (ran.get(name) ?? 0) + 1);
   });
 });

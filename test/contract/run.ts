@@ -145,12 +145,18 @@ function compare(c: ContractCase, result: SearchResult, { hits, eligible }: Expe
 export type Claim = "gpu" | "wasm" | "js";
 
 /** What contradicts the claim: a case that could not run anywhere (no rows, no queries, nothing eligible) must have run nowhere. */
-export function checkClaim(claim: Claim, { precision, report, stats }: CaseOutcome, inWorkers: boolean): string[] {
+export function checkClaim(
+  claim: Claim,
+  { precision, report, stats }: CaseOutcome,
+  inWorkers: boolean,
+  scans: readonly string[] = ["scan_f32", "scan_b1"],
+): string[] {
   const problems: string[] = [];
   const kernels = Object.keys(stats.cpu.kernels);
+  const gpuScans = scans.reduce((sum, name) => sum + (stats.gpu?.kernels[name] ?? 0), 0);
   const isIdle = report.total === 0;
   if (isIdle) {
-    if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage + (stats.gpu?.kernels["scan_f32"] ?? 0) > 0)
+    if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage + gpuScans > 0)
       problems.push("something was scanned for nothing");
     return problems;
   }
@@ -163,7 +169,7 @@ export function checkClaim(claim: Claim, { precision, report, stats }: CaseOutco
   if (claim === "gpu") {
     if (report.backend !== "gpu") problems.push(`report.backend is ${report.backend}`);
     if ((stats.gpu?.submits ?? 0) === 0) problems.push("no submit");
-    if ((stats.gpu?.kernels["scan_f32"] ?? 0) === 0) problems.push("scan_f32 did not run on the GPU");
+    if (gpuScans === 0) problems.push(`none of ${scans.join(", ")} ran on the GPU`);
     if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage > 0) problems.push("the CPU scanned");
     return problems;
   }
