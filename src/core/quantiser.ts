@@ -35,3 +35,13 @@ export function quantiseRow(
   }
   return scale;
 }
+
+/** Euclidean norm of `length` codes, in float64; times the scale it is the norm of the row. */
+export function codesNorm(codes: Int8Array, at: number, length: number): number {
+  let sum = 0; // an integer below 2³¹
+  for (let i = 0; i < length; i++) {
+    const code = codes[at + i] ?? 0;
+    sum += code * code;
+  }
+  return Math.sqrt(sum);
+}

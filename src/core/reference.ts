@@ -25,7 +25,8 @@ export function storedRow(precision: Precision, values: ArrayLike<number>): Floa
       const largest = elements.reduce((most, x) => Math.max(most, Math.abs(x)), 0);
       const scale = Math.fround(largest / 127);
       if (scale === 0) return elements.fill(0);
-      return elements.map((x) => scale * Math.min(127, Math.max(-127, roundHalfToEven(x / scale))));
+      const code = (x: number): number => Math.min(127, Math.max(-127, roundHalfToEven(x / scale))) + 0; // no −0
+      return elements.map((x) => scale * code(x));
     }
     case "b1":
       return elements.map((x) => (x > 0 ? 1 : 0));

@@ -8,10 +8,10 @@
  * i8 16, b1 128 bits.
  */
 import { clearSpareBits, countWords, packBits, packedBytes } from "./bits.ts";
-import { floatToHalf, HALF_INFINITY, halfToFloat } from "./half.ts";
+import { encodeHalves, halfToFloat, halvesNorm } from "./half.ts";
 import { rejectionReason, type RowReader, rowNorm } from "./matrix.ts";
 import { F32_MAX, type Metric, type Precision } from "./metric.ts";
-import { quantiseRow } from "./quantiser.ts";
+import { codesNorm, quantiseRow } from "./quantiser.ts";
 
 const BITS: Readonly<Record<Precision, number>> = { f32: 32, f16: 16, i8: 8, b1: 1 };
 
@@ -39,7 +39,9 @@ export class StoredRows {
   readonly #words: Uint32Array;
   readonly #halves: Uint16Array;
   readonly #codes: Int8Array;
+  /** A vector as given, and its bits. */
   readonly #scratch: Float32Array;
+  readonly #scratchWords: Int32Array;
   #norm = 0;
   #scale = 0;
 
@@ -52,6 +54,7 @@ export class StoredRows {
     this.#halves = new Uint16Array(buffer, byteOffset, byteLength / 2);
     this.#codes = new Int8Array(buffer, byteOffset, byteLength);
     this.#scratch = new Float32Array(format.precision === "f32" ? 0 : format.dimensions);
+    this.#scratchWords = new Int32Array(this.#scratch.buffer);
   }
 
   /** Norm, in float64, of the row written last, as stored; of b1 the number of set bits. */
@@ -96,16 +99,10 @@ export class StoredRows {
     switch (precision) {
       case "f32":
         return rowNorm(this.#floats, at, dimensions);
-      case "f16": {
-        let sum = 0;
-        for (let i = 0; i < dimensions; i++) sum += halfToFloat(this.#halves[at + i] ?? 0) ** 2;
-        return Math.sqrt(sum);
-      }
-      case "i8": {
-        let sum = 0; // an integer below 2³¹
-        for (let i = 0; i < dimensions; i++) sum += (this.#codes[at + i] ?? 0) ** 2;
-        return scale * Math.sqrt(sum);
-      }
+      case "f16":
+        return halvesNorm(this.#halves, at, dimensions);
+      case "i8":
+        return scale * codesNorm(this.#codes, at, dimensions);
       case "b1":
         return countWords(this.#words, at, stride);
       default:
@@ -115,12 +112,8 @@ export class StoredRows {
 
   #writeHalves(slot: number): string | undefined {
     const { dimensions, stride } = this.#format;
-    for (let i = 0; i < dimensions; i++) {
-      const half = floatToHalf(this.#scratch[i] ?? 0);
-      if ((half & 0x7fff) >= HALF_INFINITY) return "an element beyond ±65504, the range of f16,";
-      this.#halves[slot * stride + i] = half;
-    }
-    return undefined;
+    const isFinite = encodeHalves(this.#scratchWords, dimensions, this.#halves, slot * stride);
+    return isFinite ? undefined : "an element beyond ±65504, the range of f16,";
   }
 
   #writeCodes(slot: number): undefined {

@@ -1,8 +1,8 @@
 /**
- * The one authority for rows: row-major, as their precision stores them, in chunks of at most 256 MiB, in memory that the
- * workers share where the platform lets them. Written by the engine's single writer only; rows
- * beyond `rowCount` are scratch until `commit`. Copies of the rows (in workers without shared
- * memory, on a GPU) follow by comparing block versions and row counts.
+ * The one authority for rows: row-major, each as its precision stores it, in chunks of at most
+ * 256 MiB, in memory that the workers share where the platform lets them. Written by the engine's
+ * single writer only; rows beyond `rowCount` are scratch until `commit`. Copies of the rows (in
+ * workers without shared memory, on a GPU) follow by comparing block versions and row counts.
  */
 import type { RowBlock, Rows, StoredVector } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";

@@ -11,21 +11,34 @@ import type { SearchResult } from "./result.ts";
 export interface IndexOptions {
   /** Elements of a vector: 1 … 65,535. */
   readonly dimensions: number;
-  /** What "near" means. Default `"cosine"` (with precision `"b1"`: `"hamming"`). */
+  /**
+   * What "near" means. Default `"cosine"` (with precision `"b1"`: `"hamming"`). cosine, dot, euclidean and manhattan
+   * go with f32, f16 and i8; hamming and jaccard with b1; other pairs are INVALID_OPTION.
+   */
   readonly metric?: Metric;
-  /** How rows are stored. Default and, in this version, only `"f32"`. */
+  /**
+   * How rows are stored: `"f32"` (default) as given; `"f16"` rounded to the nearest half, 2 bytes an element, refusing
+   * what is beyond ±65,504; `"i8"` as codes of −127 … 127 with a scale for each row, 1 byte an element; `"b1"` as packed
+   * bits, set where x > 0. Answers are exact for the rows as stored; queries are used as given (with b1 as bits).
+   */
   readonly precision?: Precision;
   /** `"auto"` (default) takes a real GPU, else the CPU, and says why; `"gpu"` takes any WebGPU adapter or rejects; `"cpu"` never asks for one. */
   readonly backend?: "auto" | "gpu" | "cpu";
   /** A device of yours. Never destroyed by `close()`; should it be lost, nearfield requests one of its own. */
   readonly device?: GPUDevice;
-  /** How an exact answer is found. Default `"auto"`, which in this version means `"full"`. */
+  /**
+   * How an exact answer is found; the answer is the same. Default `"auto"`. `"certified"` is UNSUPPORTED with manhattan,
+   * hamming and jaccard, which have no bound; in this version every scan is full, and the report says so.
+   */
   readonly scan?: "auto" | "full" | "certified";
   /** CPU workers. Default: the hardware's concurrency. They start when first needed. */
   readonly threads?: number;
   /** Bytes of vectors to keep on the GPU; rows beyond it are streamed for each search. Default: no limit. */
   readonly memoryBudgetBytes?: number;
-  /** What `add` does with a row that holds NaN or ±Infinity, or is zero under cosine. Default `"reject"`. Invalid queries always reject. */
+  /**
+   * What `add` does with a row that holds NaN or ±Infinity, is beyond the precision's range, or is zero (as stored) under
+   * cosine. Default `"reject"`. Invalid queries always reject.
+   */
   readonly invalid?: "reject" | "skip";
   /** How long a search may wait for others to share its batch, in ms. Default 0: the next turn of the event loop, which gathers a burst of calls. */
   readonly batchWindowMs?: number;
@@ -112,7 +125,10 @@ export interface VectorIndex extends AsyncDisposable {
    * Rejects with INVALID_VECTOR, INVALID_DIMENSIONS, TOO_LARGE, OUT_OF_MEMORY, ABORTED, CLOSED.
    */
   add(vectors: VectorInput, options?: AddOptions): Promise<AddResult>;
-  /** Stored values of live rows, [rows × dimensions], f32 bit for bit (a Float32Array; packed bits come with precision b1). Rejects with INVALID_ROW. */
+  /**
+   * Stored values of live rows: a Float32Array [rows × dimensions], f32 bit for bit, f16 and i8 as they were rounded; of
+   * b1 a Uint8Array [rows × ceil(dimensions / 8)], least significant bit first. Rejects with INVALID_ROW.
+   */
   get(rows: readonly number[]): Promise<Float32Array | Uint8Array>;
   /** Overwrites a live row. Waits for searches called before it. Rejects with INVALID_ROW, INVALID_VECTOR, INVALID_DIMENSIONS. */
   replace(row: number, vector: VectorInput): Promise<void>;

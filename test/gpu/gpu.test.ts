@@ -28,7 +28,7 @@ async function open(internals: Internals, options: Partial<IndexOptions> = {}, r
       internals,
     ),
   );
-  const { rows, queries } = makeData("gaussian", metric as FloatMetric, rowCount, 20, D, 3);
+  const { rows, queries } = makeData("gaussian", metric, rowCount, 20, D, 3);
   await index.add(rows);
   return { index, rows, queries, events };
 }

@@ -90,7 +90,7 @@ describe("what the host writes is what the shaders read", () => {
   });
 
   test("metric codes are those that the shaders and the WASM kernels compare with", () => {
-    expect(METRIC_CODE).toEqual({ cosine: 0, dot: 1, euclidean: 2, manhattan: 3 });
+    expect(METRIC_CODE).toEqual({ cosine: 0, dot: 1, euclidean: 2, manhattan: 3, hamming: 4, jaccard: 5 });
   });
 });
 

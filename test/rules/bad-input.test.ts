@@ -1,5 +1,13 @@
 /** Every kind of bad input: the right code, a message that says got, expected and remedy, and an index that stays as it was. */
-import { createIndex, NearfieldError, RowSet, type SearchOptions, type VectorIndex, type VectorInput } from "nearfield";
+import {
+  createIndex,
+  type IndexOptions,
+  NearfieldError,
+  RowSet,
+  type SearchOptions,
+  type VectorIndex,
+  type VectorInput,
+} from "nearfield";
 import { withInternals } from "nearfield/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { execFile } from "node:child_process";
@@ -37,10 +45,17 @@ describe("createIndex", () => {
     ["hamming with f32", { dimensions: D, metric: "hamming" }, "INVALID_OPTION"],
     ["cosine with b1", { dimensions: D, metric: "cosine", precision: "b1" }, "INVALID_OPTION"],
     ["jaccard with i8", { dimensions: D, metric: "jaccard", precision: "i8" }, "INVALID_OPTION"],
-    ["f16, not in this version", { dimensions: D, precision: "f16" }, "UNSUPPORTED"],
-    ["i8, not in this version", { dimensions: D, precision: "i8" }, "UNSUPPORTED"],
-    ["b1, not in this version", { dimensions: D, precision: "b1" }, "UNSUPPORTED"],
-    ["the certified scan, not in this version", { dimensions: D, scan: "certified" }, "UNSUPPORTED"],
+    ["hamming with f16", { dimensions: D, metric: "hamming", precision: "f16" }, "INVALID_OPTION"],
+    ["jaccard with f32", { dimensions: D, metric: "jaccard" }, "INVALID_OPTION"],
+    ["manhattan with b1", { dimensions: D, metric: "manhattan", precision: "b1" }, "INVALID_OPTION"],
+    ["a certified scan under manhattan", { dimensions: D, metric: "manhattan", scan: "certified" }, "UNSUPPORTED"],
+    ["a certified scan of bits", { dimensions: D, precision: "b1", scan: "certified" }, "UNSUPPORTED"],
+    [
+      "a certified scan under jaccard",
+      { dimensions: D, precision: "b1", metric: "jaccard", scan: "certified" },
+      "UNSUPPORTED",
+    ],
+    ["the GPU with f16, not in this version", { dimensions: D, precision: "f16", backend: "gpu" }, "UNSUPPORTED"],
     ["an unknown scan", { dimensions: D, scan: "fast" }, "INVALID_OPTION"],
     ["an unknown backend", { dimensions: D, backend: "cuda" }, "INVALID_OPTION"],
     ["a device that is none", { dimensions: D, device: {} }, "INVALID_OPTION"],
@@ -75,13 +90,26 @@ describe("createIndex", () => {
     }
   });
 
-  test("scan auto and full, precision f32 and every float metric are accepted", async () => {
-    for (const metric of ["cosine", "dot", "euclidean", "manhattan"] as const) {
-      for (const scan of ["auto", "full"] as const) {
-        const index = await createIndex({ dimensions: D, metric, scan, precision: "f32", backend: "cpu" });
-        expect(index.metric).toBe(metric);
-        await index.close();
+  test("every metric is accepted with every precision that goes with it, every scan where there is a bound", async () => {
+    const floats = ["cosine", "dot", "euclidean", "manhattan"] as const;
+    for (const precision of ["f32", "f16", "i8", "b1"] as const) {
+      for (const metric of precision === "b1" ? (["hamming", "jaccard"] as const) : floats) {
+        for (const scan of ["auto", "full", "certified"] as const) {
+          if (scan === "certified" && !["cosine", "dot", "euclidean"].includes(metric)) continue;
+          const index = await createIndex({ dimensions: D, metric, scan, precision, backend: "cpu" });
+          expect([index.precision, index.metric]).toEqual([precision, metric]);
+          await index.close();
+        }
       }
+    }
+  });
+
+  test("metrics default to cosine, and to hamming for bits", async () => {
+    for (const precision of [undefined, "f16", "i8", "b1"] as const) {
+      const index = await createIndex({ dimensions: D, backend: "cpu", ...(precision ? { precision } : {}) });
+      expect(index.metric).toBe(precision === "b1" ? "hamming" : "cosine");
+      expect(index.precision).toBe(precision ?? "f32");
+      await index.close();
     }
   });
 
@@ -276,6 +304,55 @@ describe("an open index", () => {
       process.removeAllListeners("uncaughtException");
       for (const listener of listeners) process.on("uncaughtException", listener);
     }
+  });
+});
+
+describe("an index of another precision", () => {
+  test.each<[string, Partial<IndexOptions>, unknown, string]>([
+    ["f16: a number beyond its range", { precision: "f16" }, [1, 65520, 0], "INVALID_VECTOR"],
+    [
+      "f16: a negative one",
+      { precision: "f16", metric: "dot" },
+      [[1, 1, 1], Float32Array.of(0, 0, -7e4)],
+      "INVALID_VECTOR",
+    ],
+    ["f16: zero under cosine", { precision: "f16" }, [0, 0, 0], "INVALID_VECTOR"],
+    ["f16: zero after rounding, under cosine", { precision: "f16" }, [1e-10, 0, -1e-10], "INVALID_VECTOR"],
+    ["f16: packed bits", { precision: "f16" }, new Uint8Array(3).fill(1), "INVALID_VECTOR"],
+    ["i8: zero after rounding, under cosine", { precision: "i8" }, [1e-45, 0, 0], "INVALID_VECTOR"],
+    ["i8: NaN", { precision: "i8", metric: "dot" }, [1, Number.NaN, 0], "INVALID_VECTOR"],
+    ["i8: packed bits", { precision: "i8" }, new Uint8Array(3).fill(1), "INVALID_VECTOR"],
+    ["b1: NaN", { precision: "b1" }, [1, Number.NaN, 0], "INVALID_VECTOR"],
+    ["b1: Infinity", { precision: "b1" }, [1, Infinity, 0], "INVALID_VECTOR"],
+    ["b1: too few floats", { precision: "b1" }, [1, 2], "INVALID_DIMENSIONS"],
+    ["b1: bytes that are no whole rows", { precision: "b1", dimensions: 9 }, new Uint8Array(3), "INVALID_DIMENSIONS"],
+    ["b1: rows of bytes", { precision: "b1" }, [Uint8Array.of(1)], "INVALID_VECTOR"],
+  ])("%s is refused and adds nothing", async (_, options, input, code) => {
+    const index = await createIndex({ dimensions: D, backend: "cpu", threads: 1, ...options });
+    const error = await rejection(() => index.add(input as VectorInput));
+    expect(error.code).toBe(code);
+    expectMessage(error);
+    expect(index.rowCount).toBe(0);
+    await index.close();
+  });
+
+  test("the position of the first bad row is told", async () => {
+    const index = await createIndex({ dimensions: 2, precision: "f16", metric: "dot", backend: "cpu", threads: 1 });
+    const error = await rejection(() => index.add([1, 2, 3, 4, 5, 1e5, 1e5, 6]));
+    expect(error.details).toEqual({ position: 2 });
+    expect(error.message).toContain("65504");
+    await index.close();
+  });
+
+  test("queries are never stored, so f16 searches beyond its range, and rows may be zero where a query may not", async () => {
+    const index = await createIndex({ dimensions: 2, precision: "f16", metric: "dot", backend: "cpu", threads: 1 });
+    await index.add([1e-10, 0, 2, 0]);
+    expect((await index.search([1e6, 0], { k: 2 })).hits()).toEqual([
+      { row: 1, distance: -2e6 },
+      { row: 0, distance: 0 },
+    ]);
+    expect((await rejection(() => index.search([Infinity, 0], { k: 1 }))).code).toBe("INVALID_VECTOR");
+    await index.close();
   });
 });
 

@@ -3,8 +3,8 @@ import { createIndex, type EngineEvent, type IndexOptions, NearfieldError, RowSe
 import { type Internals, withInternals } from "nearfield/testing";
 import fc from "fast-check";
 import { afterEach, describe, expect, test } from "vitest";
-import type { FloatMetric } from "../../src/core/metric.ts";
-import { reference } from "../../src/core/reference.ts";
+import type { Metric, Precision } from "../../src/core/metric.ts";
+import { reference, storedRow } from "../../src/core/reference.ts";
 import { makeData } from "../contract/data.ts";
 import { gpuAvailable } from "../setup/backends.ts";
 
@@ -386,12 +386,21 @@ test("any history of adds, replaces, removes, compactions and searches equals th
   );
   await fc.assert(
     fc.asyncProperty(
-      fc.constantFrom<FloatMetric>("dot", "euclidean", "manhattan"),
+      fc.constantFrom<readonly [Precision, Metric]>(
+        ["f32", "dot"],
+        ["f32", "euclidean"],
+        ["f32", "manhattan"],
+        ["f16", "euclidean"],
+        ["i8", "dot"],
+        ["i8", "manhattan"],
+        ["b1", "hamming"],
+        ["b1", "jaccard"],
+      ),
       fc.boolean(),
       fc.array(step, { maxLength: 25 }),
-      async (metric, sharesMemory, steps) => {
+      async ([precision, metric], sharesMemory, steps) => {
         const index = await createIndex(
-          withInternals({ dimensions: d, metric, backend: "cpu", threads: 2 }, { sharesMemory }),
+          withInternals({ dimensions: d, precision, metric, backend: "cpu", threads: 2 }, { sharesMemory }),
         );
         let model: (number[] | undefined)[] = [];
         const live = (): number[] => [...model.keys()].filter((row) => model[row] !== undefined);
@@ -414,12 +423,12 @@ test("any history of adds, replaces, removes, compactions and searches equals th
             await index.compact();
             model = model.filter((v) => v !== undefined);
           } else if (s.kind === "search") {
-            const flat = Float32Array.from(model.flatMap((v) => v ?? [0, 0, 0]));
+            const flat = Float64Array.from(model.flatMap((v) => [...storedRow(precision, v ?? [0, 0, 0])]));
             const wanted = reference({
               metric,
               rows: flat,
               dimensions: d,
-              query: s.vector,
+              query: precision === "b1" ? storedRow("b1", s.vector) : s.vector,
               k: s.k,
               isEligible: (row) => model[row] !== undefined,
             });
@@ -430,7 +439,7 @@ test("any history of adds, replaces, removes, compactions and searches equals th
         await index.close();
       },
     ),
-    { numRuns: 40 },
+    { numRuns: 80 },
   );
 }, 120_000);
 

@@ -20,7 +20,7 @@ describe("the i8 quantiser", () => {
         const scale = quantiseRow(input, at, values.length, codes, codesAt);
         const elements = Float64Array.from(values, (_, i) => scale * (codes[codesAt + i] ?? 0));
         const wanted = storedRow("i8", Float32Array.from(values));
-        expect(elements.map((x) => x + 0)).toEqual(wanted.map((x) => x + 0));
+        expect(elements).toEqual(wanted);
         expect(scale).toBe(Math.fround(Math.max(...values.map((x) => Math.abs(Math.fround(x)))) / 127));
         expect([...codes.subarray(0, codesAt), ...codes.subarray(codesAt + values.length)]).toEqual(
           Array.from({ length: codesAt + 3 }, () => 99),
@@ -124,7 +124,7 @@ describe.each(["f32", "f16", "i8", "b1"] as const)("a row of %s", (precision) =>
           expect(list.map((_, i) => ((got[i >> 3] ?? 0) >> (i & 7)) & 1)).toEqual([...elements]);
           expect(rows.norm).toBe(elements.reduce((a, b) => a + b, 0));
         } else {
-          expect([...got].map((x) => x + 0)).toEqual([...elements].map((x) => Math.fround(x) + 0));
+          expect([...got]).toEqual([...elements].map(Math.fround));
           // Sums of squares in another order: d + 2 roundings of 2⁻⁵³ at most.
           const norm = Math.sqrt(elements.reduce((sum, x) => sum + x * x, 0));
           expect(Math.abs(rows.norm - norm)).toBeLessThanOrEqual(norm * 42 * 2 ** -53);
