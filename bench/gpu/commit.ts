@@ -8,7 +8,8 @@ export function commitOf(root: string): string {
   if (existsSync(baked)) return readFileSync(baked, "utf8").trim();
   try {
     const git = (...args: string[]): string => execFileSync("git", args, { cwd: root, encoding: "utf8" }).trim();
-    const isDirty = git("status", "--porcelain", "--untracked-files=no") !== "";
+    // Results are appended to while the benchmark runs: they are no change of what is measured.
+    const isDirty = git("status", "--porcelain", "--untracked-files=no", "--", ".", ":!bench/results") !== "";
     return `${git("rev-parse", "HEAD")}${isDirty ? "-dirty" : ""}`;
   } catch {
     return "unknown";
