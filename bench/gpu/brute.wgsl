@@ -1,10 +1,10 @@
 // The answer check's own search, sharing nothing with the engine: makes every row anew, stores it as the index does,
 // and lists the rows whose estimated distance to a query is within the query's limit. The host settles those in float64.
-// Grid: one workgroup of 64 a row, `columns` rows wide; four queries at once. After the generated header and row.wgsl.
+// Grid: one workgroup of LANES a row, `columns` rows wide; four queries at once. After the generated header and row.wgsl.
 // Generated header: const PRECISION (0 f32, 1 f16, 2 i8, 3 b1), CAPACITY (rows listed a query).
 // Bindings: params, spectrum [DIMENSIONS] f32, queries [DIMENSIONS] vec4f (one query a component),
 // limits [2] vec4f: largest estimate to list, then 1 / norm of each query; counts [4] u32; found [4 × CAPACITY] u32.
-// Estimates: 1 − cosine; for b1 the hamming distance. Workgroup memory: the row and 64 × 32 bytes.
+// Estimates: 1 − cosine; for b1 the hamming distance. Workgroup memory: the row and LANES × 20 bytes.
 struct Params {
   first: u32,
   count: u32,
@@ -49,7 +49,7 @@ fn stored(value: f32, scale: f32) -> f32 {
   return value;
 }
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let at = workgroup.y * params.columns + workgroup.x;
   if (at >= params.count) {

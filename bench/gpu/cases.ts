@@ -180,7 +180,7 @@ export function caseKey({ batch, k, ...index }: Case): string {
   return `${indexKey(index)}-b${batch}-k${k}`;
 }
 
-export function indexKey({ rows, dimensions, precision, scan, metric }: IndexShape): string {
+function indexKey({ rows, dimensions, precision, scan, metric }: IndexShape): string {
   return `${rows}x${dimensions}-${precision}-${scan}-${metric}`;
 }
 

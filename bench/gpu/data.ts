@@ -31,7 +31,7 @@ export const ROW_CODE: string = rowCode;
  * σ by element before the rotation: variance ∝ 1 / (1 + rank), ranks dealt to the blocks in turn so
  * that all have the same energy, and scaled so that vectors have a norm of about 1.
  */
-export function spectrumOf(dimensions: number): Float32Array<ArrayBuffer> {
+function spectrumOf(dimensions: number): Float32Array<ArrayBuffer> {
   const block = blockOf(dimensions);
   const blocks = dimensions / block;
   let energy = 0;

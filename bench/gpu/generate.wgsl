@@ -1,5 +1,5 @@
 // Writes generated rows: numbers first … first + count − 1, or those that `numbers` lists.
-// Grid: one workgroup of 64 a row, `columns` rows wide. After the generated header and row.wgsl.
+// Grid: one workgroup of LANES a row, `columns` rows wide. After the generated header and row.wgsl.
 // Bindings: params, spectrum [DIMENSIONS] f32, numbers [count] u32, rows [count × DIMENSIONS] f32.
 struct Params {
   first: u32,
@@ -13,7 +13,7 @@ struct Params {
 @group(0) @binding(2) var<storage, read> numbers: array<u32>;
 @group(0) @binding(3) var<storage, read_write> rows: array<f32>;
 
-@compute @workgroup_size(64)
+@compute @workgroup_size(LANES)
 fn main(@builtin(workgroup_id) workgroup: vec3u, @builtin(local_invocation_index) lane: u32) {
   let at = workgroup.y * params.columns + workgroup.x;
   if (at >= params.count) {

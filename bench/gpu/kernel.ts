@@ -9,7 +9,18 @@ export interface Kernel {
   bind(...buffers: readonly GPUBuffer[]): GPUBindGroup;
 }
 
-export async function compile(device: GPUDevice, label: string, code: string): Promise<Kernel> {
+/** By code: a run has a few dozen shaders and asks for some of them again with every case. */
+const compiled = new WeakMap<GPUDevice, Map<string, Promise<Kernel>>>();
+
+export function compile(device: GPUDevice, label: string, code: string): Promise<Kernel> {
+  const known = compiled.get(device) ?? new Map<string, Promise<Kernel>>();
+  compiled.set(device, known);
+  const kernel = known.get(code) ?? compileAnew(device, label, code);
+  known.set(code, kernel);
+  return kernel;
+}
+
+async function compileAnew(device: GPUDevice, label: string, code: string): Promise<Kernel> {
   const module = device.createShaderModule({ label, code });
   const { messages } = await module.getCompilationInfo();
   const errors = messages.filter((message) => message.type === "error");

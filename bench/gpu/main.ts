@@ -26,7 +26,7 @@ what (default --core):
   --smoke            everything tiny, on any adapter; checks answers, records no speed
 options:
   --rows-limit N     at most N rows, to try a run quickly
-  --minutes N        begin no further index after so long (default 8 with --core, else no limit)
+  --minutes N        begin no index that would take longer than that (default 8 with --core, else no limit)
   --threads N        CPU workers of the engine
   --out FILE         where to append results (default bench/results/<adapter>.jsonl)
   --resume FILE      results of an earlier run of this commit: what stands there is not repeated`;
@@ -108,8 +108,12 @@ async function runCases(
   console.log(tableHead());
   let failures = 0;
   let left = cases.length;
+  let msPerElement = 0;
   for (const group of groupByIndex(cases)) {
-    if (performance.now() > deadline) break;
+    const elements = (group[0]?.rows ?? 0) * (group[0]?.dimensions ?? 0);
+    const began = performance.now();
+    // A large index whose rows would not even be there in time gives way to smaller ones.
+    if (began + elements * msPerElement > deadline) continue;
     const measured = measureIndex(group, {
       bench,
       peaks: record.peaks ?? undefined,
@@ -122,6 +126,8 @@ async function runCases(
       if (outcome.status === "wrong" || outcome.status === "failed") failures++;
       left--;
     }
+    // All that a group takes, searches too: an upper estimate for the next.
+    msPerElement = (performance.now() - began) / elements;
   }
   progress.stop();
   if (left > 0) console.log(`time is up with ${left} cases left: run the same command again`);

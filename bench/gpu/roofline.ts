@@ -40,7 +40,7 @@ export type PeakRates = Pick<
 /** Norm, residual norms and scale of a row in a certified scan, f16 each. */
 const CERTIFICATE_BYTES = 8;
 
-export function workOf({ rows, dimensions, batch, precision, scan, prefixDimensions = dimensions }: Work): {
+function workOf({ rows, dimensions, batch, precision, scan, prefixDimensions = dimensions }: Work): {
   bytes: number;
   operations: number;
 } {

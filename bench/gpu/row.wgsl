@@ -8,7 +8,7 @@
 // Generated header: const DIMENSIONS, BLOCK (largest power of two that divides DIMENSIONS), CLUSTERS.
 // Workgroup memory: 4 · DIMENSIONS bytes. CPU twin: generatedRow in data.ts.
 
-const LANES = 64u;
+const LANES = 32u; // a subgroup on most GPUs: barriers cost little there, and less on software
 
 var<workgroup> row: array<f32, DIMENSIONS>;
 

@@ -73,7 +73,7 @@ export function sameAnswer(a: Answer, b: Answer): boolean {
   return equal(a.rows, b.rows) && equal(a.distances, b.distances) && equal(a.counts, b.counts);
 }
 
-export function shapeProblem(c: Case, { queries, k, rows, distances, counts, report }: Answer): string | undefined {
+function shapeProblem(c: Case, { queries, k, rows, distances, counts, report }: Answer): string | undefined {
   const width = Math.min(c.k, c.rows);
   if (queries !== c.batch || k !== width) return `${queries} queries × ${k} instead of ${c.batch} × ${width}`;
   if (!report.exact) return "the report says that it is not exact";
