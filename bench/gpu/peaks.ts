@@ -1,6 +1,6 @@
 /**
  * What this device can do at most, measured on it, before anything is compared with it: memory,
- * fp32 FMA, DP4A, popcount, matrix units where exposed. Each number is the best of a few passes of
+ * fp32 FMA, DP4A, popcount, matrix units where exposed. Each number is the median of a few passes of
  * about 10 ms. Shaders lie in peaks/, one entry point a file.
  */
 import copyCode from "./peaks/copy.wgsl?raw";
@@ -10,7 +10,8 @@ import popcountCode from "./peaks/popcount.wgsl?raw";
 import readCode from "./peaks/read.wgsl?raw";
 import subgroupMatrixCode from "./peaks/subgroup_matrix.wgsl?raw";
 import type { BenchDevice, MatrixConfig } from "./device.ts";
-import { BUFFER, compile, type Kernel, storage, uniform } from "./kernel.ts";
+import { BUFFER, compile, type Kernel, MAP_READ, storage, uniform } from "./kernel.ts";
+import { spreadOf } from "./statistics.ts";
 import { Stopwatch } from "./stopwatch.ts";
 
 /** Per second; null: not exposed by this device, or `problems` says why it could not be measured. */
@@ -22,6 +23,8 @@ export interface Peaks {
   readonly popcountBits: number;
   readonly matrixF16Flops: number | null;
   readonly matrixI8Ops: number | null;
+  /** One submit and its read-back of 4 bytes, on the host's clock: what no search can be faster than. */
+  readonly roundTripMs: number;
   readonly clock: "timestamp" | "wall";
   readonly problems: readonly string[];
 }
@@ -70,6 +73,7 @@ export async function measurePeaks({ device, adapter }: BenchDevice, effort: Pea
       popcountBits: await run.arithmetic("popcount", popcountCode, 512),
       matrixF16Flops: await matrix("f16", "f32"),
       matrixI8Ops: await matrix("i8", "i32"),
+      roundTripMs: await roundTrip(device),
       clock: stopwatch.clock,
       problems,
     };
@@ -167,9 +171,28 @@ class PeakRun {
       iterations *= Math.min(16, Math.max(2, Math.ceil(this.#effort.passMs / Math.max(ms, 1e-3))));
       ms = await once(iterations);
     }
-    for (let i = 1; i < this.#effort.passes; i++) ms = Math.min(ms, await once(iterations));
-    return (perIteration * iterations) / (Math.max(ms, 1e-6) / 1000);
+    const times = [ms];
+    while (times.length < this.#effort.passes) times.push(await once(iterations));
+    return (perIteration * iterations) / (Math.max(spreadOf(times).median, 1e-6) / 1000);
   }
+}
+
+async function roundTrip(device: GPUDevice): Promise<number> {
+  const source = storage(device, "round trip", 16, BUFFER.copySrc);
+  const readable = device.createBuffer({ label: "round trip", size: 4, usage: BUFFER.mapRead | BUFFER.copyDst });
+  const times: number[] = [];
+  for (let i = 0; i < 25; i++) {
+    const started = performance.now();
+    const encoder = device.createCommandEncoder({ label: "round trip" });
+    encoder.copyBufferToBuffer(source, 0, readable, 0, 4);
+    device.queue.submit([encoder.finish()]);
+    await readable.mapAsync(MAP_READ);
+    readable.unmap();
+    times.push(performance.now() - started);
+  }
+  source.destroy();
+  readable.destroy();
+  return spreadOf(times.slice(5)).median;
 }
 
 /** What shapes the code of subgroup_matrix.wgsl. */

@@ -15,6 +15,7 @@ export function peakLines(peaks: Peaks): string[] {
     line("xor + popcount", peaks.popcountBits, "Tbit/s"),
     line("matrix f16 → f32", peaks.matrixF16Flops, "TFLOP/s"),
     line("matrix i8 → i32", peaks.matrixI8Ops, "TOP/s"),
+    `  ${"round trip".padEnd(26)}${peaks.roundTripMs.toPrecision(3)} ms`,
     ...peaks.problems.map((problem) => `  not measured: ${problem}`),
   ];
 }
@@ -32,7 +33,10 @@ const COLUMNS = [
 const KEY_WIDTH = 48;
 
 export function tableHead(): string {
-  return "case (ms)".padEnd(KEY_WIDTH) + COLUMNS.map(([name, width]) => name.padStart(width)).join("");
+  return (
+    "case (ms; *: kernels untimed, whole search)".padEnd(KEY_WIDTH) +
+    COLUMNS.map(([name, width]) => name.padStart(width)).join("")
+  );
 }
 
 export function tableLine(c: Case, outcome: CaseOutcome): string {
@@ -53,5 +57,5 @@ export function tableLine(c: Case, outcome: CaseOutcome): string {
     (rate.operationsPerSecond / 1e12).toPrecision(3),
     times.pipelinedQps.toFixed(0),
   ];
-  return key + cells.map((cell, i) => cell.padStart(COLUMNS[i]?.[1] ?? 0)).join("");
+  return key + cells.map((cell, i) => ` ${cell.padStart((COLUMNS[i]?.[1] ?? 1) - 1)}`).join("");
 }
