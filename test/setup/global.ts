@@ -13,7 +13,8 @@ import { nativeAssets } from "./chromium-assets.ts";
 const root = process.cwd();
 
 export default async function setUp(): Promise<void> {
-  await build({ logLevel: "warn" });
+  // A bundle (bench/pack-gpu-bundle) holds what was built, and not what builds it.
+  if (process.env["NEARFIELD_BUNDLE"] !== "1") await build({ logLevel: "warn" });
   const result = await nativeAssets(join(root, ".cache"));
   const usesSystem = process.env["NEARFIELD_SYSTEM_GPU"] === "1";
   if ("assets" in result && !usesSystem) Object.assign(process.env, result.assets.vulkanEnv);
