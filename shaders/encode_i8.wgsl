@@ -149,8 +149,8 @@ fn encode_i8(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_ind
     workgroupBarrier();
   }
   let scale = largest[0] / 127.0;
-  let inverse = select(0.0, 1.0 / scale, scale > 0x1p-120f);
-  let s = select(0.0, scale, scale > 0x1p-120f);
+  let inverse = select(0.0, 1.0 / scale, scale > 0x1p-60f);
+  let s = select(0.0, scale, scale > 0x1p-60f);
 
   var sums = vec4f();
   for (var word = lane; word < params.codeChunks * 4u; word += LANES) {

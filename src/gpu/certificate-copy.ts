@@ -28,7 +28,7 @@ export interface Certificate {
   readonly unit: number;
   /** `unit, errorSlack … defect` of EncodeParams, as float bits. */
   readonly paramBits: readonly number[];
-  /** The constant ROUNDING of shaders/parts/codes.wgsl. */
+  /** The constant ROUNDING of shaders/parts/codes.wgsl: the sums of squares, P's defect, and the operations around them several times over. */
   readonly rounding: number;
 }
 
@@ -104,7 +104,7 @@ export function makeCertificate(
     basis: basisBuffer(memory, source, exponent, projection, metric === "euclidean" ? mean : undefined),
     unit,
     paramBits: [unit, ...[slack.error, slack.residual, slack.code, slack.norm, defect].map(roundUp)].map(floatBits),
-    rounding: Math.max(2 ** -19, 2 * slack.norm2 + 2 ** -19),
+    rounding: 2 ** -19 + 2 * (slack.norm2 + defect),
   };
 }
 

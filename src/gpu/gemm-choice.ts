@@ -17,7 +17,7 @@ import { type GemmKernel, Probe } from "./probe.ts";
  * KiB, 128 threads, within the default limits and those of compatibility mode. The smaller ones
  * need fewer registers, which Apple, Intel and mobile GPUs may like better.
  */
-const SHAPES: Readonly<Record<GemmKernel, readonly TileShape[]>> = {
+export const SHAPES: Readonly<Record<GemmKernel, readonly TileShape[]>> = {
   gemm_f32: [
     { queries: 64, rows: 128, threadQueries: 8, threadRows: 8 },
     { queries: 64, rows: 64, threadQueries: 8, threadRows: 4 },
@@ -38,6 +38,10 @@ export interface GemmChoiceOptions {
   readonly pipelines: Pipelines;
   readonly isAllowed: boolean;
   readonly autotunes: boolean;
+  /** Shapes of the table before this one are left out. */
+  readonly firstShape: number;
+  /** Queries from which a GEMM is worth it; default: a quarter of its tile. */
+  readonly fewestQueries: number | undefined;
   /** Called once for each variant that fails, with what it is and why. */
   readonly onFailure: (variant: string, cause: unknown) => void;
 }
@@ -61,12 +65,18 @@ export class GemmChoice {
   /** The tile for so many queries, of what `prepare` found fit; undefined: scan without one. */
   tileFor(kernel: GemmKernel, queries: number): TileShape | undefined {
     const shape = this.#chosen.get(kernel);
-    return shape !== undefined && queries * LEAST_FILL >= shape.queries ? shape : undefined;
+    return shape !== undefined && this.#isWorthIt(shape, queries) ? shape : undefined;
   }
 
   /** Probes and times, on first use, the kernel that a batch over such rows would take. */
-  async prepare(metric: Metric, precision: Precision, certificate: Certificate | undefined): Promise<void> {
+  async prepare(
+    metric: Metric,
+    precision: Precision,
+    certificate: Certificate | undefined,
+    queries: number,
+  ): Promise<void> {
     if (!this.#options.isAllowed || precision === "b1") return;
+    if (!SHAPES.gemm_f32.some((shape) => this.#isWorthIt(shape, queries))) return;
     const kernel = certificate === undefined ? "gemm_f32" : "gemm_i8";
     const key = `${kernel} ${metric} ${precision}`;
     let passing = this.#probed.get(key);
@@ -77,6 +87,10 @@ export class GemmChoice {
     this.#chosen.set(kernel, await this.#fastest(kernel, metric, precision, passing));
   }
 
+  #isWorthIt(shape: TileShape, queries: number): boolean {
+    return queries >= (this.#options.fewestQueries ?? shape.queries / LEAST_FILL);
+  }
+
   close(): void {
     this.#memory.destroyAll();
   }
@@ -85,7 +99,7 @@ export class GemmChoice {
   async #passing(kernel: GemmKernel, metric: Metric, precision: Precision): Promise<TileShape[]> {
     const { device, pipelines, autotunes, onFailure } = this.#options;
     const passing: TileShape[] = [];
-    for (const shape of SHAPES[kernel]) {
+    for (const shape of SHAPES[kernel].slice(this.#options.firstShape)) {
       const name = `${kernel} ${shape.queries}x${shape.rows} ${metric} ${precision}`;
       if (tileThreads(shape) > device.limits.maxComputeInvocationsPerWorkgroup) continue;
       if (64 * (shape.queries + shape.rows) + 8 > device.limits.maxComputeWorkgroupStorageSize) continue;

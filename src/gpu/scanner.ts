@@ -49,6 +49,10 @@ export interface GpuTuning {
   readonly submitWork?: number;
   /** 1: GEMMs for batches on any adapter, a software rasteriser too; 0: on none. */
   readonly gemm?: number;
+  /** Which GEMM shapes of the table to leave out: those before this one. */
+  readonly gemmShape?: number;
+  /** Queries from which a GEMM is worth it, in place of a quarter of its tile. */
+  readonly gemmFrom?: number;
   /** 0: no autotune, the table's first variant that passes its probe. */
   readonly autotune?: number;
   /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. */
@@ -145,6 +149,8 @@ export class GpuScanner implements Proposer {
       pipelines,
       isAllowed: tuning?.gemm === undefined ? !this.info.software : tuning.gemm === 1,
       autotunes: tuning?.autotune !== 0,
+      firstShape: tuning?.gemmShape ?? 0,
+      fewestQueries: tuning?.gemmFrom,
       onFailure: options.onVariantFailed,
     });
     this.#tiles = new TileSearch({
@@ -279,9 +285,8 @@ export class GpuScanner implements Proposer {
     const before = this.#commands.workSubmitted;
     const tiles: TileUnderWay[] = [];
     const groups = again ?? [{ queries: this.#taken(residency, batch), room: undefined }];
-    if (groups.some(({ queries }) => queries.length >= this.#limits.appendFrom)) {
-      await this.#gemm.prepare(source.metric, source.precision, certificate);
-    }
+    const queryCount = groups.reduce((most, { queries }) => Math.max(most, queries.length), 0);
+    await this.#gemm.prepare(source.metric, source.precision, certificate, queryCount);
     for (const { queries, room } of groups) {
       for (let at = 0; at < queries.length; ) {
         const asked = { source, residency, shards, batch, certificate };

@@ -1,38 +1,26 @@
 /**
- * The shaders one by one: every variant compiles (Dawn's null backend, in milliseconds), parameter
- * structs have the layout that the host writes, and repack and select equal their twins on a device (scan and collect: the contract table).
+ * The shaders one by one: every variant compiles (Dawn's null backend, in milliseconds), structs
+ * have the layout that the host writes, and kernels equal their twins on a device. What collect,
+ * refine, rank_ties and compact name is held by the contract table.
  */
 import { create } from "webgpu";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { ResourceType, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
-import { FLOAT_METRICS, METRIC_CODE } from "../../src/core/metric.ts";
-import { Commands } from "../../src/gpu/commands.ts";
-import { MAP_READ, USAGE } from "../../src/gpu/flags.ts";
-import { DeviceMemory } from "../../src/gpu/memory.ts";
-import {
-  header,
-  type Kernel,
-  type KernelName,
-  KERNELS,
-  PARAMS_BYTES,
-  Pipelines,
-  type Variant,
-} from "../../src/gpu/pipelines.ts";
+import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
+import { METRIC_CODE } from "../../src/core/metric.ts";
+import { bindingsOf, PARAMS_BYTES, Pipelines, sourceOf } from "../../src/gpu/pipelines.ts";
+import { QUERY_PARAM_WORDS } from "../../src/gpu/query.ts";
+import { KERNELS, type KernelName } from "../../src/gpu/shaders.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { gpuAvailable } from "../setup/backends.ts";
-import { interleaved, keyOf, selectKth } from "./twins.ts";
+import { KernelBench } from "./kernel-bench.ts";
+import { interleaved, keyOf, selectBin, selectKth, valueOf } from "./twins.ts";
+import { variants } from "./variants.ts";
 
 const NAMES = Object.keys(KERNELS) as KernelName[];
 
-/** Every variant that the scanner can ask for. */
-function variants(name: KernelName): Variant[] {
-  if (name === "scan_f32") return FLOAT_METRICS.flatMap((metric) => [1, 2, 4, 8, 16].map((qb) => ({ metric, qb })));
-  if (name === "collect") return FLOAT_METRICS.map((metric) => ({ metric }));
-  return [{}];
-}
-
 // Held for the whole file: Dawn crashes when the object from create() is collected.
-const held: { gpu: GPU | undefined; nullGpu: GPU | undefined } = { gpu: undefined, nullGpu: undefined };
+const held: { nullGpu: GPU | undefined } = { nullGpu: undefined };
 
 describe("every shader variant", () => {
   let device: GPUDevice;
@@ -47,46 +35,74 @@ describe("every shader variant", () => {
     held.nullGpu = undefined;
   });
 
-  test.each(NAMES.flatMap((name) => variants(name).map((variant) => ({ name, variant }))))(
-    "$name $variant compiles on default limits with its explicit layout",
-    async ({ name, variant }) => {
-      const module = device.createShaderModule({ code: header(variant) + KERNELS[name].code });
+  test.each(NAMES)("%s: all variants compile on default limits with their explicit layouts", async (name) => {
+    const pipelines = new Pipelines(device, 64);
+    const list = variants(name);
+    expect(list.length).toBeGreaterThan(0);
+    for (const variant of list) {
+      const module = device.createShaderModule({ code: sourceOf(name, variant) });
       expect((await module.getCompilationInfo()).messages.map((m) => `${m.lineNum}: ${m.message}`)).toEqual([]);
-      const kernel = await new Pipelines(device, 64).get(name, variant);
-      expect(kernel.pipeline.label).toContain(name);
-    },
-  );
+      expect((await pipelines.get(name, variant)).name).toBe(name);
+    }
+  });
 
   test("a variant that does not compile rejects with the compiler's message", async () => {
-    const broken = { get: () => new Pipelines(device, 100_000).get("select_digit") };
-    await expect(broken.get()).rejects.toThrow(/select_digit does not compile/);
+    await expect(new Pipelines(device, 100_000).get("select_bin")).rejects.toThrow(/select_bin .*does not compile/);
   });
 });
 
 describe("what the host writes is what the shaders read", () => {
-  const reflect = (name: KernelName): WgslReflect =>
-    new WgslReflect(header(variants(name)[0] ?? {}) + KERNELS[name].code);
+  const reflect = (name: KernelName): WgslReflect => new WgslReflect(sourceOf(name, variants(name)[0] ?? {}));
 
   test.each(NAMES)("%s: bindings in order, params struct of at most PARAMS_BYTES", (name) => {
     const groups = reflect(name).getBindGroups()[0] ?? [];
-    const kinds = groups.map((g) =>
-      g?.resourceType === ResourceType.Uniform ? "params" : g?.access === "read_write" ? "write" : "read",
-    );
-    expect(kinds).toEqual(KERNELS[name].bindings);
+    const wanted = bindingsOf(name, variants(name)[0] ?? {});
+    const kinds = wanted.map((_, binding) => {
+      const group = groups.find((g) => g?.binding === binding);
+      if (group === undefined) return "none";
+      return group.resourceType === ResourceType.Uniform ? "params" : group.access === "read_write" ? "write" : "read";
+    });
+    expect(kinds).toEqual(wanted);
     expect(groups[0]?.size).toBeLessThanOrEqual(PARAMS_BYTES);
+    const storage = wanted.filter((binding) => binding === "read" || binding === "write");
+    expect(storage.length).toBeLessThanOrEqual(8); // the default limit
   });
 
-  test("QueryParams is eight words in the order of scanQuery, in every shader that has it", () => {
-    for (const name of ["scan_f32", "collect"] as const) {
-      const struct = reflect(name).structs.find((s) => s.name === "QueryParams");
-      expect(struct?.size).toBe(32);
-      expect(struct?.members.map((m) => [m.name, m.offset])).toEqual(
-        ["relative", "perNorm", "absolute", "floor", "ceiling", "limit", "wanted", "eligibility"].map((n, i) => [
-          n,
-          i * 4,
-        ]),
-      );
+  const members = (name: KernelName, struct: string): [string, number][] | undefined =>
+    reflect(name)
+      .structs.find((s) => s.name === struct)
+      ?.members.map((m) => [m.name, m.offset / 4]);
+
+  test("QueryParams has the words that tile-search writes, in every shader that has it", () => {
+    const names = ["relative", "perNorm", "absolute", "floor", "ceiling", "limit", "wanted", "eligibility", "norm"];
+    for (const name of NAMES) {
+      const found = members(name, "QueryParams");
+      if (found === undefined) continue;
+      expect(found.slice(0, names.length)).toEqual(names.map((n, i) => [n, i]));
+      expect(found).toHaveLength(QUERY_PARAM_WORDS);
     }
+    expect(members("scan_f32", "QueryParams")).toBeDefined();
+  });
+
+  test("QueryState is the same four words in every shader that has it", () => {
+    const found = NAMES.map((name) => members(name, "QueryState")).filter((m) => m !== undefined);
+    expect(found.length).toBeGreaterThan(5);
+    for (const words of found) expect(words).toEqual([["threshold", 0], ["pick", 1], ["count", 2], ["refined", 3]]);
+  });
+
+  test("QueryFacts and the parameters of scans and encoders are in the order that the host writes", () => {
+    expect(members("scan_i8", "QueryFacts")?.map(([n]) => n).slice(0, 6)).toEqual(
+      ["scale", "perError", "perCode", "perResidual", "norm2", "unit"],
+    );
+    expect(members("scan_i8", "QueryFacts")).toHaveLength(8);
+    expect(members("scan_f32", "ScanParams")?.map(([n]) => n)).toEqual([
+      "rows", "chunks", "queries", "width", "firstRow", "step", "shardRow", "words", "firstQuery",
+      "keyStride", "keyOffset", "delegateStride", "delegateOffset", "capacity", "delegateShift", "unused0",
+    ]);
+    expect(members("encode_i8", "EncodeParams")?.map(([n]) => n)).toEqual([
+      "vectors", "first", "chunks", "codeChunks", "dimensions", "directions", "width", "unit",
+      "errorSlack", "residualSlack", "codeSlack", "normSlack", "defect",
+    ]);
   });
 
   test("metric codes are those that the shaders and the WASM kernels compare with", () => {
@@ -95,113 +111,145 @@ describe("what the host writes is what the shaders read", () => {
 });
 
 describe.skipIf(!gpuAvailable())("on a device", () => {
-  let device: GPUDevice;
-  let memory: DeviceMemory;
-  let commands: Commands;
-  let pipelines: Pipelines;
+  let bench: KernelBench;
   beforeAll(async () => {
-    held.gpu = create([]);
-    device = (await (await held.gpu.requestAdapter())?.requestDevice()) as GPUDevice;
-    memory = new DeviceMemory(device);
-    commands = new Commands(memory, { submits: 0, dispatches: 0, kernels: {} });
-    pipelines = new Pipelines(device, 64);
+    bench = await KernelBench.open();
   });
-  afterAll(() => {
-    memory?.destroyAll();
-    device?.destroy();
-    held.gpu = undefined;
-  });
+  afterAll(() => bench?.close());
 
-  const upload = (data: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): GPUBuffer => {
-    const buffer = memory.create("test", data.byteLength, USAGE.storage | USAGE.copyDst | USAGE.copySrc);
-    memory.write(buffer, 0, data);
-    return buffer;
-  };
-  const download = async (buffer: GPUBuffer, bytes: number): Promise<ArrayBuffer> => {
-    const target = memory.create("test", bytes, USAGE.mapRead | USAGE.copyDst);
-    commands.copy(buffer, 0, target, 0, bytes);
-    commands.submit();
-    await target.mapAsync(MAP_READ);
-    const copy = target.getMappedRange().slice(0, bytes);
-    memory.destroy(target);
-    await memory.errors.settle();
-    return copy;
+  const repack = async (target: GPUBuffer, staged: Uint32Array<ArrayBuffer>, first: number, count: number, exponent: number) => {
+    bench.commands.dispatch({
+      kernel: await bench.pipelines.get("repack"),
+      params: [first, count, 3, 64 * 64, exponent],
+      buffers: [bench.upload(staged), target],
+      grid: { x: 64, y: 1 },
+    });
   };
 
-  test.each([1, 31, 32, 33, 65])(
-    "repack_f32 interleaves %i rows, in pieces, and leaves the rest alone",
-    async (count) => {
-      const stride = 12;
-      const gauss = normal(count);
-      const rows = Float32Array.from({ length: count * stride }, gauss);
-      const expected = interleaved(rows, count, stride);
-      const poison = new Float32Array(expected.length).fill(-1234.5);
-      const target = upload(poison);
-      const kernel = await pipelines.get("repack_f32");
-      const cut = count >> 1;
-      for (const [first, n] of [
-        [0, cut],
-        [cut, count - cut],
-      ] as const) {
-        if (n === 0) continue;
-        const staged = upload(rows.slice(first * stride, (first + n) * stride));
-        commands.dispatch({ kernel, params: [first, n, 3, 64 * 64], buffers: [staged, target], grid: { x: 64, y: 1 } });
-        commands.submit();
-      }
-      const got = new Float32Array(await download(target, expected.byteLength));
-      for (let i = 0; i < got.length; i++) {
-        const row = ((i >> 2) & 31) + Math.floor(i / (stride * 32)) * 32;
-        expect(got[i]).toBe(row < count ? expected[i] : -1234.5);
-      }
-    },
-  );
+  test.each([1, 31, 32, 33, 65])("repack interleaves %i rows, in pieces, and leaves the rest alone", async (count) => {
+    const stride = 12;
+    const draw = uniform(count);
+    const rows = Uint32Array.from({ length: count * stride }, () => draw() * 2 ** 32);
+    const expected = interleaved(rows, count, stride);
+    const target = bench.upload(new Uint32Array(expected.length).fill(0xbaadf00d));
+    const cut = count >> 1;
+    if (cut > 0) await repack(target, rows.slice(0, cut * stride), 0, cut, 0);
+    await repack(target, rows.slice(cut * stride), cut, count - cut, 0);
+    const got = await bench.download(target, expected.byteLength);
+    for (let i = 0; i < got.length; i++) {
+      const row = ((i >> 2) & 31) + Math.floor(i / (stride * 32)) * 32;
+      expect(got[i]).toBe(row < count ? expected[i] : 0xbaadf00d);
+    }
+  });
 
-  const select = async (
-    lists: readonly number[][],
-    ranks: readonly number[],
-    kernels: readonly [Kernel, Kernel],
-  ): Promise<number[]> => {
-    const width = Math.max(...lists.map((l) => l.length));
-    const keys = new Uint32Array(lists.length * width).fill(0xffffffff);
-    lists.forEach((l, q) => keys.set(l, q * width));
-    const selections = upload(Uint32Array.from(ranks.flatMap((rank) => [0, rank])));
-    const histograms = upload(new Uint32Array(lists.length * 256));
-    const buffer = upload(keys);
-    for (const shift of [24, 16, 8, 0]) {
-      commands.dispatch({
-        kernel: kernels[0],
-        params: [width, width, shift],
-        buffers: [buffer, selections, histograms],
-        grid: { x: 3, y: lists.length },
-      });
-      commands.dispatch({
-        kernel: kernels[1],
-        params: [lists.length],
-        buffers: [selections, histograms],
+  test.each([1, 4, 10])("repack multiplies every half that stays finite by 2^%i, exactly", async (exponent) => {
+    const halves = Uint16Array.from({ length: 65_536 }, (_, h) => h).filter(
+      (h) => Math.abs(halfToFloat(h)) * 2 ** exponent <= 65_504,
+    );
+    const stride = 12;
+    const count = Math.floor(halves.length / (2 * stride));
+    const words = new Uint32Array(halves.slice(0, count * 2 * stride).buffer);
+    const target = bench.upload(new Uint32Array(Math.ceil(count / 32) * 32 * stride));
+    await repack(target, words, 0, count, exponent);
+    const scaled = Uint16Array.from(halves.slice(0, count * 2 * stride), (h) => {
+      const value = halfToFloat(h) * 2 ** exponent;
+      return value === 0 ? h : floatToHalf(value);
+    });
+    expect(await bench.download(target)).toEqual(interleaved(new Uint32Array(scaled.buffer), count, stride));
+  });
+
+  const queryParams = (wanted: readonly number[], floor = -(2 ** 125), ceiling = 2 ** 125): GPUBuffer => {
+    const words = new Uint32Array(wanted.length * QUERY_PARAM_WORDS);
+    const floats = new Float32Array(words.buffer);
+    wanted.forEach((rank, q) => {
+      floats[q * QUERY_PARAM_WORDS + 3] = floor;
+      floats[q * QUERY_PARAM_WORDS + 4] = ceiling;
+      words[q * QUERY_PARAM_WORDS + 6] = rank;
+    });
+    return bench.upload(words);
+  };
+
+  const GAUSS = normal(5);
+  const DRAW = uniform(6);
+  const LISTS = [
+    Array.from({ length: 1000 }, () => keyOf(Math.fround(GAUSS()))),
+    Array.from({ length: 1000 }, () => keyOf(Math.fround(Math.round(GAUSS())))),
+    Array.from({ length: 1000 }, () => (DRAW() < 0.5 ? 0xffffffff : keyOf(Math.fround(GAUSS() * 1e-30)))),
+    Array.from({ length: 1000 }, () => keyOf(2.5)),
+    [keyOf(-1), ...Array.from({ length: 999 }, () => 0xffffffff)],
+  ];
+
+  test.each([
+    [[1, 1, 1, 1, 1], false],
+    [[10, 500, 100, 999, 1], true],
+    [[1000, 1000, 300, 1000, 1], false],
+    [[7, 1001, 999, 5, 2], true],
+  ])("select_k finds the keys of ranks %j, with ties, negative values and entries of no row (inverted: %s)", async (ranks, isInverted) => {
+    const invert = isInverted ? 0xffffffff : 0;
+    const keys = Uint32Array.from(LISTS.flat(), (key) => (key ^ invert) >>> 0);
+    const states = bench.upload(new Uint32Array(LISTS.length * 4));
+    bench.commands.dispatch({
+      kernel: await bench.pipelines.get("select_k"),
+      params: [1000, 1000, 1, invert, 0, 0],
+      buffers: [bench.upload(keys), queryParams(ranks), states],
+      grid: { x: LISTS.length, y: 1 },
+    });
+    const words = await bench.download(states);
+    // A rank beyond the list is that of its last entry.
+    expect(LISTS.map((_, q) => words[q * 4 + 1])).toEqual(LISTS.map((l, q) => selectKth(l, Math.min(1000, ranks[q] ?? 1))));
+  });
+
+  test("select_k makes the value of the rank the threshold, raised, lifted off, and never looser than before", async () => {
+    const run = async (wanted: number, count: number, before: number, floor?: number, ceiling?: number) => {
+      const list = Uint32Array.from([5, -3, 2, 9], keyOf);
+      const state = new Uint32Array(4);
+      new Float32Array(state.buffer)[0] = before;
+      state[2] = count;
+      const states = bench.upload(state);
+      bench.commands.dispatch({
+        kernel: await bench.pipelines.get("select_k"),
+        params: [0, 4, 1, 0, 1, 0],
+        buffers: [bench.upload(list), queryParams([wanted], floor, ceiling), states],
         grid: { x: 1, y: 1 },
       });
-    }
-    const words = new Uint32Array(await download(selections, lists.length * 8));
-    return lists.map((_, q) => words[q * 2] ?? 0);
-  };
+      const words = await bench.download(states);
+      return [new Float32Array(words.buffer)[0], words[2], words[3]];
+    };
+    expect(await run(2, 4, 100)).toEqual([2, 4, 4]);
+    expect(await run(2, 4, 1)).toEqual([1, 4, 4]);
+    expect(await run(2, 3, 100)).toEqual([2, 3, 3]); // 9 is not among the first three
+    expect(await run(4, 3, 100)).toEqual([100, 3, 3]); // fewer than wanted: nothing is out
+    expect(await run(1, 4, 100, 0)).toEqual([0, 4, 4]);
+    expect(await run(4, 4, 2 ** 126, -10, 9)).toEqual([2 ** 126, 4, 4]);
+    expect(await run(4, 77, 100)).toEqual([9, 77, 4]); // an overflowed list: its four entries count
+  });
 
-  test("select_count and select_digit find the key of any rank, with ties, negative values and ineligible rows", async () => {
-    const kernels = [await pipelines.get("select_count"), await pipelines.get("select_digit")] as const;
-    const gauss = normal(5);
-    const draw = uniform(6);
-    const lists = [
-      Array.from({ length: 1000 }, () => keyOf(Math.fround(gauss()))),
-      Array.from({ length: 1000 }, () => keyOf(Math.fround(Math.round(gauss())))),
-      Array.from({ length: 700 }, () => (draw() < 0.5 ? 0xffffffff : keyOf(Math.fround(gauss() * 1e-30)))),
-      Array.from({ length: 1000 }, () => keyOf(2.5)),
-      [keyOf(-1)],
+  test("select_bin finds the distance of the rank and clears what it read", async () => {
+    const histograms = [
+      [0, 3, 0, 5],
+      [4, 0, 0, 0],
+      [0, 0, 0, 1],
+      [1, 1, 1, 1],
     ];
-    for (const ranks of [
-      [1, 1, 1, 1, 1],
-      [10, 500, 100, 999, 1],
-      [1000, 1000, 300, 1000, 1],
-    ]) {
-      expect(await select(lists, ranks, kernels)).toEqual(lists.map((list, q) => selectKth(list, ranks[q] ?? 1)));
-    }
+    const wanted = [4, 4, 2, 3];
+    const states = new Float32Array(16).fill(0);
+    for (let q = 0; q < 4; q++) states[q * 4] = 2 ** 126;
+    const stateBuffer = bench.upload(states);
+    const buffer = bench.upload(Uint32Array.from(histograms.flat()));
+    bench.commands.dispatch({
+      kernel: await bench.pipelines.get("select_bin"),
+      params: [4, 4],
+      buffers: [buffer, queryParams(wanted), stateBuffer],
+      grid: { x: 1, y: 1 },
+    });
+    const found = new Float32Array((await bench.download(stateBuffer)).buffer);
+    histograms.forEach((h, q) => expect(found[q * 4]).toBe(selectBin(h, wanted[q] ?? 0) ?? 2 ** 126));
+    expect([...(await bench.download(buffer))]).toEqual(Array.from({ length: 16 }, () => 0));
+  });
+
+  test("keys and values are each other's inverse and keep the order", () => {
+    const values = [-3.4e38, -1, -1e-38, 0, 1e-38, 2.5, 3.4e38].map(Math.fround);
+    expect(values.map((v) => valueOf(keyOf(v)))).toEqual(values);
+    expect(values.map(keyOf)).toEqual([...values.map(keyOf)].sort((a, b) => a - b));
   });
 });

@@ -11,8 +11,17 @@ import {
 } from "../../src/core/margin.ts";
 import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
 import { referenceDistance } from "../../src/core/reference.ts";
-import { scanQuery } from "../../src/gpu/plan.ts";
+import { type RowsScanned, scanQuery } from "../../src/gpu/query.ts";
 import { uniform } from "../contract/random.ts";
+
+const rows = (metric: FloatMetric, dimensions: number, exponent: number): RowsScanned => ({
+  metric,
+  precision: "f32",
+  dimensions,
+  minNorm: 1,
+  maxNorm: 1,
+  exponent,
+});
 
 /** Rounds to one of the two neighbouring float32 values, always the one that does more harm. */
 function rounder(direction: 1 | -1): (value: number) => number {
@@ -134,7 +143,7 @@ describe("scales", () => {
         fc.integer({ min: -160, max: 160 }),
         fc.double({ noNaN: true }),
         (metric, queryNorm, exponent, limit) => {
-          const query = scanQuery(metric, 64, queryNorm, metric === "cosine" ? 0 : exponent, Math.fround(limit));
+          const query = scanQuery(rows(metric, 64, metric === "cosine" ? 0 : exponent), queryNorm, Math.fround(limit));
           fc.pre(query !== undefined);
           for (const value of query?.params ?? [Number.NaN]) {
             expect(Math.abs(Math.fround(value))).toBeLessThanOrEqual(ESTIMATE_MAX);
@@ -146,9 +155,9 @@ describe("scales", () => {
   });
 
   test("a euclidean query far beyond the rows' scale is left to the float64 scan", () => {
-    expect(scanQuery("euclidean", 4, 1e30, 0, Infinity)).toBeUndefined();
-    expect(scanQuery("euclidean", 4, 1, 0, Infinity)).toBeDefined();
-    expect(scanQuery("dot", 4, 1e30, 0, Infinity)).toBeDefined();
+    expect(scanQuery(rows("euclidean", 4, 0), 1e30, Infinity)).toBeUndefined();
+    expect(scanQuery(rows("euclidean", 4, 0), 1, Infinity)).toBeDefined();
+    expect(scanQuery(rows("dot", 4, 0), 1e30, Infinity)).toBeDefined();
     expect(isComfortable(1e30)).toBe(false);
   });
 });

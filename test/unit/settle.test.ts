@@ -109,7 +109,8 @@ describe.each(KINDS)("%s rows under %s", (precision, metric) => {
       const some = Array.from({ length: ROWS }, (__, i) => ROWS - 1 - i).filter(() => draw() < q / 10); // none for the first
       return Uint32Array.from(some);
     });
-    const proposal = { candidates: sets, rescans: new Uint8Array(QUERIES) };
+    const none = new Uint8Array(QUERIES);
+    const proposal = { candidates: sets, rescans: none, certified: none, directions: 0 };
     const { topK, settled } = await setup.backend.settle(setup.store, batchOf(setup), proposal);
     setup.backend.close();
     expect([...settled]).toEqual(sets.map((set) => set.length));
