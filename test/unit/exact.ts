@@ -9,6 +9,7 @@ export type Exact = bigint;
 
 export function exact(value: number): Exact {
   if (value === 0) return 0n;
+  if (!Number.isFinite(value)) throw new RangeError(`${value} is not a number of this arithmetic`);
   let exponent = 0;
   let mantissa = value;
   while (!Number.isInteger(mantissa)) {
