@@ -143,9 +143,9 @@ function* orthonormalise(block: Rows, draw: () => number, passes: number): Gener
   for (let i = 0; i < block.rows; i++) {
     const row = block.data.subarray(i * d, (i + 1) * d);
     for (let attempt = 0; ; attempt++) {
-      const before = Math.sqrt(square(row));
+      const before = lengthOf(row);
       for (let pass = 0; pass < (attempt > 0 ? 2 : passes); pass++) yield* subtractProjection(block, i, row);
-      const after = Math.sqrt(square(row));
+      const after = lengthOf(row);
       // What is left of a dependent row is rounding; a random row keeps at least about d^(−1/2) of itself.
       if (after > 1e-7 * before) {
         for (let t = 0; t < d; t++) row[t]! /= after; // inside the row
@@ -157,10 +157,10 @@ function* orthonormalise(block: Rows, draw: () => number, passes: number): Gener
   }
 }
 
-function square(row: Float64Array): number {
+function lengthOf(row: Float64Array): number {
   let sum = 0;
   for (const value of row) sum += value * value;
-  return sum;
+  return Math.sqrt(sum);
 }
 
 /** row −= Σ_k (q_k·row)·q_k over the first `count` rows of the block, four at a time. */

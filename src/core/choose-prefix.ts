@@ -74,9 +74,12 @@ export function* choosePrefix(o: ChooseOptions): Generator<number, PrefixChoice>
   const rank = Math.max(1, Math.min(rows.length, Math.round(((o.k ?? 10) * rows.length) / Math.max(1, o.rowCount))));
   const thresholds: number[] = [];
   for (const query of held) {
-    const products = rows.map((row) => distance(o.metric, all, query, row, d));
-    thresholds.push(products.sort((a, b) => a - b)[rank - 1] ?? Infinity);
-    yield rows.length * d;
+    const distances = new Float64Array(rows.length);
+    for (const [i, row] of rows.entries()) {
+      distances[i] = distance(o.metric, all, query, row, d);
+      yield d;
+    }
+    thresholds.push(distances.sort()[rank - 1] ?? Infinity);
   }
 
   let best = costed(o, {
@@ -84,7 +87,8 @@ export function* choosePrefix(o: ChooseOptions): Generator<number, PrefixChoice>
     survivorsFraction: yield* survivors(o.metric, all, all.full, d, d, held, rows, thresholds),
   });
   for (const m of o.candidates ?? ladder(p)) {
-    if (m >= d || m > p || m < 1) continue;
+    // Out of range, or dearer than the best so far though nothing survived.
+    if (m >= d || m > p || m < 1 || m + ROW_SCALARS >= best.expectedBytesPerRow) continue;
     const survivorsFraction = yield* survivors(o.metric, all, all.prefix, p, m, held, rows, thresholds);
     const choice = costed(o, { m, survivorsFraction });
     if (choice.expectedBytesPerRow < best.expectedBytesPerRow) best = choice;
@@ -170,8 +174,8 @@ function* survivors(
       const product = a.scale * b.scale * sum + boundOf(bound, b);
       const low = isEuclidean ? a.norm2 + b.norm2 - 2 * product : metric === "cosine" ? 1 - product : -product;
       if (low <= threshold) kept++;
+      yield m;
     }
-    yield rows.length * m;
   }
   return kept / (held.length * rows.length);
 }

@@ -13,6 +13,7 @@ import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
 import { referenceDistance } from "../../src/core/reference.ts";
 import { type RowsScanned, scanQuery } from "../../src/gpu/query.ts";
 import { uniform } from "../contract/random.ts";
+import { rounder } from "./float32.ts";
 
 const rows = (metric: FloatMetric, dimensions: number, exponent: number): RowsScanned => ({
   metric,
@@ -22,21 +23,6 @@ const rows = (metric: FloatMetric, dimensions: number, exponent: number): RowsSc
   maxNorm: 1,
   exponent,
 });
-
-/** Rounds to one of the two neighbouring float32 values, always the one that does more harm. */
-function rounder(direction: 1 | -1): (value: number) => number {
-  const view = new DataView(new ArrayBuffer(4));
-  return (value) => {
-    const nearest = Math.fround(value);
-    if (nearest === value || nearest > value === direction > 0) return nearest;
-    view.setFloat32(0, nearest);
-    const bits = view.getInt32(0);
-    const up =
-      nearest === 0 ? (direction > 0 ? 1 : 0x80000001 | 0) : nearest > 0 === direction > 0 ? bits + 1 : bits - 1;
-    view.setInt32(0, up);
-    return view.getFloat32(0);
-  };
-}
 
 /** A sequential float32 estimate in estimate scale. Cosine gets a unit query and the row's reciprocal norm, as the scan does. */
 function estimate(
