@@ -122,7 +122,7 @@ function basisBuffer(
   for (let j = 0; vectors !== undefined && j < directions; j++) {
     for (let d = 0; d < dimensions; d++) words[stride + d * directions + j] = vectors[j * dimensions + d] ?? 0;
   }
-  const buffer = memory.create("basis", words.byteLength, USAGE.storage | USAGE.copyDst);
+  const buffer = memory.create("basis", words.byteLength, USAGE.storage | USAGE.copyDst | USAGE.copySrc);
   memory.write(buffer, 0, words);
   return buffer;
 }

@@ -214,7 +214,7 @@ function tighteningEnds(
   let candidates = 0;
   let at = 0;
   while (at < rowCount) {
-    const room = Math.max(seen, up32(Math.floor((expected * seen) / wanted)));
+    const room = up32(Math.max(seen, Math.floor((expected * seen) / wanted)));
     const end = Math.min(rowCount, at + room);
     candidates += Math.ceil((wanted * (end - at)) / seen);
     ends.push(end);

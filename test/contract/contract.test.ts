@@ -95,7 +95,7 @@ const BACKENDS: readonly BackendUnderTest[] = [
     name: "GPU, rows streamed",
     claim: "gpu",
     backend: "gpu",
-    options: (c) => ({ memoryBudgetBytes: Math.max(4096, (c.rows * c.dimensions) / 2) }),
+    options: (c) => ({ memoryBudgetBytes: Math.max(4096, Math.floor((c.rows * c.dimensions) / 2)) }),
     internals: {},
     inWorkers: true,
     kernels: ["scan_f32", "scan_b1"],

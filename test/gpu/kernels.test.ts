@@ -120,9 +120,9 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
   const repack = async (target: GPUBuffer, staged: Uint32Array<ArrayBuffer>, first: number, count: number, exponent: number) => {
     bench.commands.dispatch({
       kernel: await bench.pipelines.get("repack"),
-      params: [first, count, 3, 64 * 64, exponent],
+      params: [first, count, 3, 256 * 64, exponent],
       buffers: [bench.upload(staged), target],
-      grid: { x: 64, y: 1 },
+      grid: { x: 256, y: 1 },
     });
   };
 
