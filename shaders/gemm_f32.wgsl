@@ -8,7 +8,7 @@
 // Grid: one workgroup = TR rows looked at × TQ queries; row tiles linear over x and y, query tiles
 // z. Workgroup memory: 64·(TQ + TR) + 8 bytes (12 KiB for 64 × 128). Features: none.
 // CPU twin: none of its own; test/gpu/kernels.test.ts compares it with scan_f32 key by key, within
-// the margin. Parts: keys, query, scan_params, full, emit_keys or emit_candidates, tile.
+// the margin. Parts: keys, query, scan_params, full, tile, emit_full, emit_keys or emit_candidates.
 // Header: TQ, TR (multiples of 32), RQ, RR (multiples of 4), THREADS = TQ / RQ × TR / RR.
 // The ladder: llama.cpp's register tile, vec4 operands [Src: KERNELS a.2].
 
@@ -114,27 +114,7 @@ fn gemm_f32(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_inde
   }
 }
 
-// The lower ends of four rows that lie side by side in one block, and what becomes of them.
-fn emit_four(query : u32, p : QueryParams, i : u32, sums : vec4f) {
-  if (i >= params.rows) {
-    return;
-  }
-  let row = row_at(i);
-  var lows : vec4f;
-  for (var e = 0u; e < 4u; e++) {
-    var term = 0.0;
-    if (IS_PRODUCT) {
-      term = facts[min(row + e, row_at(params.rows - 1u)) * FACTS];
-    }
-    let estimate = estimate_of(sums[e], term, p);
-    lows[e] = estimate - margin_of(estimate, term, p);
-  }
-  if (is_any_wanted(query, lows)) {
-    let isEligible = eligible_of(query, row);
-    for (var e = 0u; e < 4u; e++) {
-      if (i + e < params.rows) {
-        emit(query, i + e, row + e, lows[e], isEligible[e]);
-      }
-    }
-  }
+fn low_of(sum : f32, term : f32, p : QueryParams) -> f32 {
+  let estimate = estimate_of(sum, term, p);
+  return estimate - margin_of(estimate, term, p);
 }

@@ -10,7 +10,7 @@ struct QueryParams {
   wanted : u32,        // rows wanted, at least 1
   eligibility : u32,   // index of the query's bitmap
   norm : f32,          // ‖q‖ as scanned; of packed bits how many are set
+  coarse : f32,        // what a scan of the query rounded to halves loses, per unit of ‖x‖; 0 where none is
   unused0 : f32,
   unused1 : f32,
-  unused2 : f32,
 }

@@ -28,7 +28,13 @@ const WANTED_LIMITS = [
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 /** Features that kernels or measurements make use of where the adapter has them. */
-const WANTED_FEATURES = ["timestamp-query", "subgroups", "shader-f16"] as const satisfies readonly GPUFeatureName[];
+const WANTED_FEATURES: readonly string[] = [
+  "timestamp-query",
+  "subgroups",
+  "shader-f16",
+  // Only where the user lets Dawn or Chrome offer unsafe APIs; not yet in @webgpu/types.
+  "chromium-experimental-subgroup-matrix",
+];
 
 export interface OpenDevice {
   readonly device: GPUDevice;
@@ -76,7 +82,9 @@ export async function requestDevice(
 async function deviceWithLimits(gpu: GPU, adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
-  const requiredFeatures = WANTED_FEATURES.filter((feature) => adapter.features.has(feature));
+  const requiredFeatures = [...adapter.features].filter((feature) =>
+    WANTED_FEATURES.includes(feature),
+  ) as GPUFeatureName[];
   try {
     return await adapter.requestDevice({ label: "nearfield", requiredLimits, requiredFeatures });
   } catch (cause) {

@@ -1,21 +1,23 @@
 /**
- * Which GEMM tile scans large batches on a device. Variants stand in a table in order of
- * preference; one must fit the device's limits, compile and pass its probe (probe.ts) before it is
- * used, and one that fails is left out for good, with an event. Of those that pass the fastest is
- * taken: timed on a slice of made-up rows on first use, remembered for the adapter while the
- * process lives. Without any, batches are scanned by the barrier-free kernels.
+ * Which GEMM scans large batches on a device. Variants stand in a table in order of preference;
+ * one must fit the device's limits, compile and pass its probe (probe.ts) before it is used, and
+ * one that fails is left out for good, with an event. Of those that pass the fastest is taken:
+ * timed on a slice of made-up rows on first use, remembered for the adapter while the process
+ * lives. Without any, batches are scanned by the barrier-free kernels.
  */
 import type { Metric, Precision } from "../core/metric.ts";
-import type { Certificate } from "./certificate-copy.ts";
+import { matrixShapeFor, matrixUnits } from "./matrix-units.ts";
 import { DeviceMemory } from "./memory.ts";
 import type { Pipelines, TileShape } from "./pipelines.ts";
 import { tileThreads } from "./pipelines.ts";
-import { type GemmKernel, Probe } from "./probe.ts";
+import { type Gemm, type GemmKernel, Probe } from "./probe.ts";
 
 /**
  * By kernel, the default first. 64 × 128 with 8 × 8 a thread: 64 products for 4 vec4 operands, 12
  * KiB, 128 threads, within the default limits and those of compatibility mode. The smaller ones
- * need fewer registers, which Apple, Intel and mobile GPUs may like better.
+ * need fewer registers, which Apple, Intel and mobile GPUs may like better. Tiles of the matrix
+ * kernels are that of KERNELS b.2 (47 KiB, four subgroups of 32 × 64), one that leaves room for
+ * more workgroups (26 KiB), and one within the default limits.
  */
 export const SHAPES: Readonly<Record<GemmKernel, readonly TileShape[]>> = {
   gemm_f32: [
@@ -28,7 +30,20 @@ export const SHAPES: Readonly<Record<GemmKernel, readonly TileShape[]>> = {
     { queries: 64, rows: 128, threadQueries: 8, threadRows: 8 },
     { queries: 32, rows: 64, threadQueries: 4, threadRows: 4 },
   ],
+  gemm_i8_matrix: [
+    { queries: 64, rows: 128, threadQueries: 8, threadRows: 8 },
+    { queries: 64, rows: 64, threadQueries: 8, threadRows: 4 },
+    { queries: 32, rows: 64, threadQueries: 4, threadRows: 4 },
+  ],
+  gemm_f16_matrix: [
+    { queries: 64, rows: 128, threadQueries: 8, threadRows: 8 },
+    { queries: 64, rows: 64, threadQueries: 8, threadRows: 4 },
+    { queries: 32, rows: 64, threadQueries: 4, threadRows: 4 },
+  ],
 };
+
+/** No result file of a device with matrix units is committed: until then they are used on request only. */
+const MATRIX_IS_PROVEN: boolean = false;
 
 /** Fewer queries than this share of a tile leave most of it idle: scan instead. */
 const LEAST_FILL = 4;
@@ -42,72 +57,94 @@ export interface GemmChoiceOptions {
   readonly firstShape: number;
   /** Queries from which a GEMM is worth it; default: a quarter of its tile. */
   readonly fewestQueries: number | undefined;
+  /** 0: no matrix kernels; 1: on matrix units, where there are; 2: their twins in plain WGSL; default: as proven. */
+  readonly matrix: number | undefined;
   /** Called once for each variant that fails, with what it is and why. */
   readonly onFailure: (variant: string, cause: unknown) => void;
 }
 
-/** Shapes chosen by adapter and kernel, while the process lives. */
-const chosenByAdapter = new Map<string, TileShape | null>();
+/** What is scanned: the rows themselves, or codes of them. */
+export interface Scanned {
+  readonly metric: Metric;
+  readonly precision: Precision;
+  readonly isCoded: boolean;
+}
+
+/** Names of the variants chosen by adapter and what was scanned, while the process lives. */
+const chosenByAdapter = new Map<string, string>();
 
 export class GemmChoice {
   readonly #options: GemmChoiceOptions;
   readonly #memory: DeviceMemory;
-  readonly #chosen = new Map<GemmKernel, TileShape | undefined>();
   readonly #failed = new Set<string>();
-  /** What was probed: a kernel under a metric and a precision. */
-  readonly #probed = new Map<string, readonly TileShape[]>();
+  /** What was found for each kind of scan. */
+  readonly #chosen = new Map<string, Gemm | undefined>();
 
   constructor(options: GemmChoiceOptions) {
     this.#options = options;
     this.#memory = new DeviceMemory(options.device);
   }
 
-  /** The tile for so many queries, of what `prepare` found fit; undefined: scan without one. */
-  tileFor(kernel: GemmKernel, queries: number): TileShape | undefined {
-    const shape = this.#chosen.get(kernel);
-    return shape !== undefined && this.#isWorthIt(shape, queries) ? shape : undefined;
+  /** The GEMM for a batch over such rows, probed and timed on first use; undefined: scan without one. */
+  async choose(scanned: Scanned, queries: number): Promise<Gemm | undefined> {
+    if (!this.#options.isAllowed || scanned.precision === "b1") return undefined;
+    if (!SHAPES.gemm_f32.some((tile) => this.#fills(tile, queries))) return undefined;
+    const key = `${scanned.metric} ${scanned.precision} ${scanned.isCoded}`;
+    if (!this.#chosen.has(key)) this.#chosen.set(key, await this.#fastest(scanned, await this.#passing(scanned)));
+    return this.forQueries(this.#chosen.get(key), queries);
   }
 
-  /** Probes and times, on first use, the kernel that a batch over such rows would take. */
-  async prepare(
-    metric: Metric,
-    precision: Precision,
-    certificate: Certificate | undefined,
-    queries: number,
-  ): Promise<void> {
-    if (!this.#options.isAllowed || precision === "b1") return;
-    if (!SHAPES.gemm_f32.some((shape) => this.#isWorthIt(shape, queries))) return;
-    const kernel = certificate === undefined ? "gemm_f32" : "gemm_i8";
-    const key = `${kernel} ${metric} ${precision}`;
-    let passing = this.#probed.get(key);
-    if (passing === undefined) {
-      passing = await this.#passing(kernel, metric, precision);
-      this.#probed.set(key, passing);
-    }
-    this.#chosen.set(kernel, await this.#fastest(kernel, metric, precision, passing));
+  /** The GEMM, or undefined where so few queries are better scanned without one. */
+  forQueries(gemm: Gemm | undefined, queries: number): Gemm | undefined {
+    return gemm !== undefined && this.#fills(gemm.shape.tile, queries) ? gemm : undefined;
   }
 
-  #isWorthIt(shape: TileShape, queries: number): boolean {
-    return queries >= (this.#options.fewestQueries ?? shape.queries / LEAST_FILL);
+  #fills(tile: TileShape, queries: number): boolean {
+    return queries >= (this.#options.fewestQueries ?? tile.queries / LEAST_FILL);
   }
 
   close(): void {
     this.#memory.destroyAll();
   }
 
-  /** The shapes that fit, compile and pass. Where there is no autotune the first is enough. */
-  async #passing(kernel: GemmKernel, metric: Metric, precision: Precision): Promise<TileShape[]> {
+  /** All variants that fit the device, in order of preference. */
+  *#fitting({ metric, precision, isCoded }: Scanned): Generator<Gemm> {
+    const isHalfProduct = precision === "f16" && (metric === "cosine" || metric === "dot");
+    const matrixKernel = isCoded ? "gemm_i8_matrix" : isHalfProduct ? "gemm_f16_matrix" : undefined;
+    if (matrixKernel !== undefined) yield* this.#matrix(matrixKernel);
+    const kernel = isCoded ? "gemm_i8" : "gemm_f32";
+    for (const tile of this.#tiles(kernel)) yield { kernel, shape: { tile } };
+  }
+
+  *#matrix(kernel: "gemm_i8_matrix" | "gemm_f16_matrix"): Generator<Gemm> {
+    const { device, matrix: use = MATRIX_IS_PROVEN ? 1 : 0 } = this.#options;
+    if (use === 0) return;
+    const units = use === 1 ? matrixUnits(device) : undefined;
+    for (const tile of this.#tiles(kernel)) {
+      if (use === 2) yield { kernel, shape: { tile, sum: "plain" } };
+      const matrix = units && matrixShapeFor(units, kernel === "gemm_i8_matrix" ? "i8" : "f16", tile);
+      if (matrix !== undefined) yield { kernel, shape: { tile, sum: "matrix", matrix } };
+    }
+  }
+
+  #tiles(kernel: GemmKernel): TileShape[] {
+    const { maxComputeInvocationsPerWorkgroup, maxComputeWorkgroupStorageSize } = this.#options.device.limits;
+    return SHAPES[kernel]
+      .slice(this.#options.firstShape)
+      .filter((tile) => tileThreads(tile) <= maxComputeInvocationsPerWorkgroup)
+      .filter((tile) => workgroupBytes(kernel, tile) <= maxComputeWorkgroupStorageSize);
+  }
+
+  /** The variants that compile and pass. Where there is no autotune the first is enough. */
+  async #passing({ metric, precision, isCoded }: Scanned): Promise<Gemm[]> {
     const { device, pipelines, autotunes, onFailure } = this.#options;
-    const passing: TileShape[] = [];
-    for (const shape of SHAPES[kernel].slice(this.#options.firstShape)) {
-      const name = `${kernel} ${shape.queries}x${shape.rows} ${metric} ${precision}`;
-      if (tileThreads(shape) > device.limits.maxComputeInvocationsPerWorkgroup) continue;
-      if (64 * (shape.queries + shape.rows) + 8 > device.limits.maxComputeWorkgroupStorageSize) continue;
+    const passing: Gemm[] = [];
+    for (const gemm of this.#fitting({ metric, precision, isCoded })) {
+      const name = `${nameOf(gemm)} ${metric} ${precision}`;
       if (this.#failed.has(name)) continue;
-      const probe = new Probe(this.#memory, pipelines, kernel, metric, precision, shape);
       try {
-        await probe.run();
-        passing.push(shape);
+        await new Probe(this.#memory, pipelines, gemm, metric, precision).run();
+        passing.push(gemm);
         if (!autotunes) break;
       } catch (cause) {
         if ((await lostSoon(device)) === true) throw cause;
@@ -118,30 +155,45 @@ export class GemmChoice {
     return passing;
   }
 
-  async #fastest(
-    kernel: GemmKernel,
-    metric: Metric,
-    precision: Precision,
-    passing: readonly TileShape[],
-  ): Promise<TileShape | undefined> {
+  async #fastest({ metric, precision, isCoded }: Scanned, passing: readonly Gemm[]): Promise<Gemm | undefined> {
     const { device, pipelines, autotunes } = this.#options;
     if (!autotunes || passing.length < 2) return passing[0];
     const { vendor, architecture, device: model, description } = device.adapterInfo;
-    const key = [vendor, architecture, model, description, kernel, metric, precision].join("|");
-    const known = chosenByAdapter.get(key);
-    if (known !== undefined) return known ?? undefined;
-    let best: TileShape | undefined;
+    const key = [vendor, architecture, model, description, metric, precision, isCoded, ...passing.map(nameOf)].join(
+      "|",
+    );
+    const known = passing.find((gemm) => nameOf(gemm) === chosenByAdapter.get(key));
+    if (known !== undefined) return known;
+    let best: Gemm | undefined;
     let least = Infinity;
-    for (const shape of passing) {
-      const ms = await new Probe(this.#memory, pipelines, kernel, metric, precision, shape).time();
-      if (ms < least) [best, least] = [shape, ms];
+    for (const gemm of passing) {
+      const ms = await new Probe(this.#memory, pipelines, gemm, metric, precision).time();
+      if (ms < least) [best, least] = [gemm, ms];
     }
-    chosenByAdapter.set(key, best ?? null);
+    if (best !== undefined) chosenByAdapter.set(key, nameOf(best));
     return best;
   }
 }
 
+function nameOf({ kernel, shape: { tile, sum, matrix } }: Gemm): string {
+  const units = matrix === undefined ? "" : ` ${matrix.m}x${matrix.n}x${matrix.k}`;
+  return `${kernel} ${tile.queries}x${tile.rows}${sum === undefined ? "" : ` ${sum}`}${units}`;
+}
+
+/** Workgroup memory of a kernel with a tile; every variable takes whole multiples of 16 bytes. */
+function workgroupBytes(kernel: GemmKernel, { queries, rows }: TileShape): number {
+  const ofEligibility = 2 * 16;
+  if (kernel === "gemm_f32" || kernel === "gemm_i8") return 64 * (queries + rows) + ofEligibility;
+  return 80 * (queries + rows) + 4 * queries * rows + ofEligibility;
+}
+
 /** Whether the device turns out to be lost: then a failure says nothing about the variant. */
 function lostSoon(device: GPUDevice): Promise<boolean> {
-  return Promise.race([device.lost.then(() => true), device.queue.onSubmittedWorkDone().then(() => false, () => true)]);
+  return Promise.race([
+    device.lost.then(() => true),
+    device.queue.onSubmittedWorkDone().then(
+      () => false,
+      () => true,
+    ),
+  ]);
 }

@@ -20,6 +20,16 @@ export interface TileShape {
   readonly threadRows: number;
 }
 
+/** A multiplication of matrix units: [m × k] by [k × n] elements. */
+export interface MatrixShape {
+  readonly component: "i8" | "f16";
+  readonly m: number;
+  readonly n: number;
+  readonly k: number;
+  /** Lanes of every subgroup. */
+  readonly lanes: number;
+}
+
 /** What shapes a kernel's code. */
 export interface Variant {
   readonly metric?: Metric;
@@ -29,6 +39,10 @@ export interface Variant {
   /** Queries in registers. */
   readonly qb?: number;
   readonly tile?: TileShape;
+  /** What sums up the tiles of a matrix kernel: matrix units, or their twin in plain WGSL. */
+  readonly sum?: "matrix" | "plain";
+  /** Of the matrix units. */
+  readonly matrix?: MatrixShape;
   /** Words of a row's facts. */
   readonly facts?: number;
   /** Words of the facts that an encoder writes. */
@@ -65,7 +79,8 @@ export function header(variant: Variant): string {
     const text = type === "u32" ? `${Number(value)}u` : type === "f32" ? Number(value).toExponential() : String(value);
     lines.push(`const ${name} : ${type} = ${text};\n`);
   };
-  const { metric, precision, tile } = variant;
+  const { metric, precision, tile, matrix } = variant;
+  if (matrix !== undefined) lines.push(...matrixDirectives(matrix)); // directives come before all else
   if (metric !== undefined) constant("METRIC", "u32", METRIC_CODE[metric]);
   if (precision !== undefined) {
     constant("DTYPE", "u32", DTYPE[precision]);
@@ -84,14 +99,27 @@ export function header(variant: Variant): string {
     constant("RR", "u32", tile.threadRows);
     constant("THREADS", "u32", tileThreads(tile));
   }
+  if (matrix !== undefined) {
+    lines.push(`alias Component = ${matrix.component};\n`);
+    constant("M_SIZE", "u32", matrix.m);
+    constant("N_SIZE", "u32", matrix.n);
+    constant("K_SIZE", "u32", matrix.k);
+    constant("LANES", "u32", matrix.lanes);
+  }
   return lines.join("");
+}
+
+function matrixDirectives({ component }: MatrixShape): string[] {
+  const names = ["chromium_experimental_subgroup_matrix", "subgroups", ...(component === "f16" ? ["f16"] : [])];
+  return names.map((name) => `enable ${name};\n`);
 }
 
 /** The whole source of a variant. */
 export function sourceOf(name: KernelName, variant: Variant): string {
   const { parts, code } = KERNELS[name];
   const emit: readonly PartName[] = variant.emit === undefined ? [] : [`emit_${variant.emit}`];
-  return header(variant) + [...parts, ...emit].map((part) => PARTS[part]).join("\n") + code;
+  const sum: readonly PartName[] = variant.sum === undefined ? [] : [`sum_${variant.sum}`];
+  return header(variant) + [...parts, ...emit, ...sum].map((part) => PARTS[part]).join("\n") + code;
 }
 
 /** Bindings 0, 1, … of a variant. */
@@ -150,7 +178,7 @@ export class Pipelines {
       const pipeline = await device.createComputePipelineAsync({
         label,
         layout: device.createPipelineLayout({ label, bindGroupLayouts: [layout] }),
-        compute: { module, entryPoint: name, constants },
+        compute: { module, entryPoint: variant.sum === undefined ? name : `sum_${variant.sum}`, constants },
       });
       return { name, pipeline, layout, key, slots: bindings.map(([index]) => index) };
     } catch (cause) {

@@ -16,7 +16,13 @@ import { type Emit, type Pipelines, QUADS, type TileShape, type Variant } from "
 import { QUERY_PARAM_WORDS } from "./query.ts";
 import { ReadBackRing } from "./read-back.ts";
 
-export type GemmKernel = "gemm_f32" | "gemm_i8";
+export type GemmKernel = "gemm_f32" | "gemm_i8" | "gemm_i8_matrix" | "gemm_f16_matrix";
+
+/** A GEMM variant, but for what it scans and emits. */
+export interface Gemm {
+  readonly kernel: GemmKernel;
+  readonly shape: { readonly tile: TileShape } & Pick<Variant, "sum" | "matrix">;
+}
 
 /** rows × elements × queries: below one tile, across tiles with tails, and just beyond a block of 32. */
 const SHAPES = [
@@ -49,25 +55,26 @@ export class Probe {
   readonly #memory: DeviceMemory;
   readonly #pipelines: Pipelines;
   readonly #kernel: GemmKernel;
+  readonly #shape: Gemm["shape"];
+  readonly #isCoded: boolean;
   readonly #metric: Metric;
   readonly #precision: Precision;
-  readonly #shape: TileShape;
   readonly #made: GPUBuffer[] = [];
 
   constructor(
     memory: DeviceMemory,
     pipelines: Pipelines,
-    kernel: GemmKernel,
+    { kernel, shape }: Gemm,
     metric: Metric,
     precision: Precision,
-    shape: TileShape,
   ) {
     this.#memory = memory;
     this.#pipelines = pipelines;
     this.#kernel = kernel;
+    this.#shape = shape;
+    this.#isCoded = kernel === "gemm_i8" || kernel === "gemm_i8_matrix";
     this.#metric = metric;
     this.#precision = precision;
-    this.#shape = shape;
   }
 
   /** Rejects when the variant does not compile, WebGPU objects, or an answer is wrong. */
@@ -124,23 +131,23 @@ export class Probe {
     const isTimed = rows === TIMED.rows;
     const output = this.#buffer(new Uint32Array(isTimed ? queries : queries * rows));
     const emitted = emit === "keys" ? [output, stateBuffer] : [stateBuffer, output];
-    const isCoded = this.#kernel === "gemm_i8";
+    const { tile } = this.#shape;
     const variant: Variant = {
       metric: this.#metric,
       emit,
-      facts: factsOf(this.#kernel, this.#metric, this.#precision),
-      ...(isCoded ? { rounding: 2 ** -19 } : { precision: this.#precision }),
-      tile: this.#shape,
+      facts: factsOf(this.#isCoded, this.#metric, this.#precision),
+      ...(this.#isCoded ? { rounding: 2 ** -19 } : { precision: this.#precision }),
+      ...this.#shape,
     };
     const kernel = await this.#pipelines.get(this.#kernel, variant);
     const commands = new Commands(this.#memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
-    const tiles = Math.ceil(rows / this.#shape.rows);
+    const tiles = Math.ceil(rows / tile.rows);
     commands.dispatch({
       kernel,
       params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
       buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
       grid: { x: tiles, y: 1 },
-      z: Math.ceil(queries / this.#shape.queries),
+      z: Math.ceil(queries / tile.queries),
     });
     const ring = new ReadBackRing(this.#memory);
     const lists = await ring.read(commands, output, output.size);
@@ -156,24 +163,34 @@ export class Probe {
 
   #data(rows: number, elements: number, queries: number, isTimed = false): Data {
     const draw = uniform(rows * 7919 + elements);
-    const isCoded = this.#kernel === "gemm_i8";
+    const isCoded = this.#isCoded;
+    const isHalved = this.#kernel === "gemm_f16_matrix";
     const perChunk = isCoded ? 16 : QUADS[this.#precision] * 4;
     const chunks = Math.ceil(elements / perChunk);
     const words = Math.ceil(rows / 32);
     const bits = new Uint32Array(words);
     for (let row = 0; row < rows; row++) if (draw() < 0.8) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
     const isEligible = (row: number): boolean => (((bits[row >> 5] ?? 0) >>> (row & 31)) & 1) === 1;
-    const made = isCoded ? codedRows(rows, elements, chunks, draw, isTimed) : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
-    const asked = isCoded ? codedRows(queries, elements, chunks, draw, isTimed, false) : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
+    const made = isCoded
+      ? codedRows(rows, elements, chunks, draw, isTimed)
+      : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
+    const queryChunks = isCoded || isHalved ? chunks : (chunks * perChunk) / 4;
+    const asked = isCoded
+      ? codedRows(queries, elements, queryChunks, draw, isTimed, false)
+      : plainRows(isHalved ? "f16" : "f32", queries, elements, queryChunks, draw, isTimed, false);
+    const coarse = isHalved ? 0.25 : 0;
     const params = new Uint32Array(queries * QUERY_PARAM_WORDS);
     const floats = new Float32Array(params.buffer);
     const margin = isCoded ? undefined : scanMargin(this.#metric as FloatMetric, elements, 1, 1);
     for (let q = 0; q < queries; q++) {
-      floats.set([margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125], q * QUERY_PARAM_WORDS);
+      floats.set(
+        [margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125],
+        q * QUERY_PARAM_WORDS,
+      );
       params[q * QUERY_PARAM_WORDS + 6] = 1;
-      floats[q * QUERY_PARAM_WORDS + 8] = 1;
+      floats.set([1, coarse], q * QUERY_PARAM_WORDS + 8);
     }
-    const facts = factsOf(this.#kernel, this.#metric, this.#precision);
+    const facts = factsOf(isCoded, this.#metric, this.#precision);
     const rowFacts = new Float32Array(rows * facts);
     for (let row = 0; row < rows; row++) {
       rowFacts[row * facts] = isCoded ? made.scale : 0.75;
@@ -187,16 +204,24 @@ export class Probe {
       queries,
       chunks,
       words,
-      buffers: [this.#buffer(made.bytes), this.#buffer(rowFacts), this.#buffer(asked.bytes), this.#buffer(params), this.#buffer(bits)],
+      buffers: [
+        this.#buffer(made.bytes),
+        this.#buffer(rowFacts),
+        this.#buffer(asked.bytes),
+        this.#buffer(params),
+        this.#buffer(bits),
+      ],
       queryFacts: isCoded ? this.#buffer(queryFacts) : undefined,
       isEligible,
-      ...(isCoded ? codedAnswer(this.#metric, made, asked, elements) : plainAnswer(this.#metric, made, asked, elements)),
+      ...(isCoded
+        ? codedAnswer(this.#metric, made, asked, elements)
+        : plainAnswer(this.#metric, made, asked, elements, coarse)),
     };
   }
 }
 
-function factsOf(kernel: GemmKernel, metric: Metric, precision: Precision): number {
-  if (kernel === "gemm_f32") return precision === "i8" ? 2 : 1;
+function factsOf(isCoded: boolean, metric: Metric, precision: Precision): number {
+  if (!isCoded) return precision === "i8" ? 2 : 1;
   return metric === "cosine" ? 2 : 3;
 }
 
@@ -258,7 +283,13 @@ function codedRows(
   return { ...made, value: (v, e) => view.getInt8(placeOf(v, e, 1, chunks, isInterleaved)) };
 }
 
-function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function plainAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+  coarse: number,
+): Pick<Data, "low" | "tolerance"> {
   const margin = scanMargin(metric as FloatMetric, elements, 1, 1);
   const estimate = (query: number, row: number): number => {
     let product = 0;
@@ -278,14 +309,19 @@ function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: 
   return {
     low: (query, row) => {
       const e = estimate(query, row);
-      return e - marginOf(e);
+      return e - marginOf(e) - coarse * (metric === "dot" ? 0.75 : 1);
     },
     // Elements are up to 1, so vectors up to √elements long: the margin, made for length 1, times that.
     tolerance: (query, row) => marginOf(estimate(query, row)) + elements * 2 ** -20,
   };
 }
 
-function codedAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function codedAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+): Pick<Data, "low" | "tolerance"> {
   return {
     low: (query, row) => {
       let sum = 0;
@@ -330,7 +366,8 @@ function checkCandidates(data: Data, words: Uint32Array, threshold: number): voi
     const count = words[q * 4 + 2] ?? 0;
     const at = data.queries * 4 + q * data.rows;
     const found = new Set(words.subarray(at, at + Math.min(count, data.rows)));
-    if (found.size !== count) throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
+    if (found.size !== count)
+      throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
     for (let row = 0; row < data.rows; row++) {
       const margin = data.low(q, row) - threshold;
       const isWithin = data.isEligible(row) && margin <= 0;

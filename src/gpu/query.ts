@@ -3,6 +3,7 @@
  * their thresholds (shaders/parts/query.wgsl). Pure.
  */
 import { COMFORT_MAX, ESTIMATE_MAX, isComfortable, scanMargin, toEstimateScale, unitExponent } from "../core/margin.ts";
+import { floatToHalf, halfToFloat } from "../core/half.ts";
 import { F32_MAX, type Metric, type Precision } from "../core/metric.ts";
 
 /** Words of `QueryParams`. */
@@ -133,6 +134,31 @@ function decodingMargin(rows: RowsScanned, queryNorm: number): { relative: numbe
     return { relative: 0, absolute: Math.min(4, (2 * flushed) / (minNorm * 2 ** exponent)) };
   }
   return { relative: 0, absolute: 0 };
+}
+
+/** Halves below it are subnormal, and a device may flush them. */
+const HALF_MIN = 2 ** -14;
+
+/**
+ * Writes a query as scanned, rounded to halves, and returns `coarse` of its parameters: what a scan
+ * with them is off by, per unit of ‖x‖, beyond the margin of the query itself.
+ *
+ * |q·x − q̃·x| ≤ ‖q − q̃‖·‖x‖, where elements that would become subnormal halves become 0. The unit
+ * that sums q̃·x up may cut addends off below the largest of a step instead of rounding sums:
+ * (1 + 2/K)·d·u·‖q̃‖‖x‖ for steps of K products, K ≥ 4, within twice the γ·‖q‖‖x‖ of the margin
+ * (core/margin.ts), so that γ is added once more; and 2⁻⁸ of ‖q − q̃‖ is for γ·‖q̃ − q‖ and float32.
+ */
+export function queryHalves(query: Float32Array, halves: Uint16Array): number {
+  let error = 0;
+  let norm = 0;
+  for (const [d, x] of query.entries()) {
+    const half = Math.abs(x) < HALF_MIN ? 0 : floatToHalf(x);
+    halves[d] = half;
+    error += (x - halfToFloat(half)) ** 2;
+    norm += x * x;
+  }
+  const { perNorm } = scanMargin("dot", query.length, Math.sqrt(norm), 1);
+  return roundUp(Math.sqrt(error) * (1 + 2 ** -8) + perNorm);
 }
 
 /** A float32 at least as large, and larger by enough to outlast a rounding. */

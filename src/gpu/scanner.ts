@@ -20,6 +20,7 @@ import { GpuOutOfMemory } from "./error-scopes.ts";
 import { KernelTimer } from "./kernel-timer.ts";
 import { DeviceMemory } from "./memory.ts";
 import { pipelinesOf } from "./pipelines.ts";
+import type { Gemm } from "./probe.ts";
 import { type PlanLimits, planTile, readBackRoom, type TileQuestion } from "./plan.ts";
 import { type ScanQuery, scanQuery } from "./query.ts";
 import { ReadBackRing } from "./read-back.ts";
@@ -53,6 +54,8 @@ export interface GpuTuning {
   readonly gemmShape?: number;
   /** Queries from which a GEMM is worth it, in place of a quarter of its tile. */
   readonly gemmFrom?: number;
+  /** Kernels on matrix units, 1: where the device has them; 2: as their twins in plain WGSL; 0: none. */
+  readonly matrix?: number;
   /** 0: no autotune, the table's first variant that passes its probe. */
   readonly autotune?: number;
   /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. */
@@ -151,6 +154,7 @@ export class GpuScanner implements Proposer {
       autotunes: tuning?.autotune !== 0,
       firstShape: tuning?.gemmShape ?? 0,
       fewestQueries: tuning?.gemmFrom,
+      matrix: tuning?.matrix,
       onFailure: options.onVariantFailed,
     });
     this.#tiles = new TileSearch({
@@ -160,7 +164,6 @@ export class GpuScanner implements Proposer {
       readBack: this.#readBack,
       limits: this.#limits,
       mostRegisterQueries: this.info.software ? 8 : 16,
-      gemmTile: (kernel, queries) => this.#gemm.tileFor(kernel, queries),
       workPerSubmit,
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
@@ -286,10 +289,11 @@ export class GpuScanner implements Proposer {
     const tiles: TileUnderWay[] = [];
     const groups = again ?? [{ queries: this.#taken(residency, batch), room: undefined }];
     const queryCount = groups.reduce((most, { queries }) => Math.max(most, queries.length), 0);
-    await this.#gemm.prepare(source.metric, source.precision, certificate, queryCount);
+    const { metric, precision } = source;
+    const gemm = await this.#gemm.choose({ metric, precision, isCoded: certificate !== undefined }, queryCount);
     for (const { queries, room } of groups) {
       for (let at = 0; at < queries.length; ) {
-        const asked = { source, residency, shards, batch, certificate };
+        const asked = { source, residency, shards, batch, certificate, gemm };
         const tile = await this.#beginTile(asked, queries.slice(at), room, again !== undefined);
         tiles.push(tile);
         at += tile.queries.length;
@@ -308,6 +312,7 @@ export class GpuScanner implements Proposer {
       readonly shards: readonly Shard[];
       readonly batch: Batch;
       readonly certificate: Certificate | undefined;
+      readonly gemm: Gemm | undefined;
     },
     queries: readonly TakenQuery[],
     room: number | undefined,
@@ -325,12 +330,20 @@ export class GpuScanner implements Proposer {
     // Streamed rows cannot be scored at once: their second scan gets lists as long as lists may be.
     const capacity = mustScore && !asked.residency.isWhole ? this.#limits.rescanRows : this.#limits.candidateCapacity;
     const limits = { ...this.#limits, scoreBytes: this.#scoreBytes };
-    const plan = planTile(question, { ...limits, candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity });
+    const plan = planTile(question, {
+      ...limits,
+      candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity,
+    });
     const taken = queries.slice(0, plan.queries);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
     const most = Math.floor(this.#limits.maxBindingBytes / 4 / taken.length) - 2;
-    const fitting = Math.min(room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))), most, plan.capacity);
-    const { survivors } = await this.#tiles.begin({ ...asked, queries: taken, plan, room: fitting });
+    const fitting = Math.min(
+      room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))),
+      most,
+      plan.capacity,
+    );
+    const gemm = this.#gemm.forQueries(asked.gemm, taken.length);
+    const { survivors } = await this.#tiles.begin({ ...asked, queries: taken, plan, room: fitting, gemm });
     survivors.catch(() => {}); // awaited in #finish; a failure before that must not go unhandled
     return {
       queries: taken,
@@ -420,7 +433,10 @@ export class GpuScanner implements Proposer {
     this.#scoreBytes = Math.max(LIMITS.leastScoreBytes, this.#scoreBytes / 2);
     this.#tiles.dispose();
     if (attempt === 0) return;
-    const resident = [...this.#copies.values()].reduce((most, { residency }) => Math.max(most, residency.residentBytes), 0);
+    const resident = [...this.#copies.values()].reduce(
+      (most, { residency }) => Math.max(most, residency.residentBytes),
+      0,
+    );
     const present = Math.min(this.#memoryBudgetBytes, Math.max(resident, this.#memory.peakBytes));
     this.#memoryBudgetBytes = Math.max(LIMITS.leastBudgetBytes, present / 2);
     this.#forgetCopies();
@@ -461,7 +477,10 @@ const SHARED_ROOM = 4096;
 function grouped(again: readonly { readonly query: TakenQuery; readonly room: number }[]): Again[] {
   const few = again.filter(({ room }) => room <= SHARED_ROOM);
   const many = again.filter(({ room }) => room > SHARED_ROOM);
-  const together = { queries: few.map(({ query }) => query), room: few.reduce((most, { room }) => Math.max(most, room), 1) };
+  const together = {
+    queries: few.map(({ query }) => query),
+    room: few.reduce((most, { room }) => Math.max(most, room), 1),
+  };
   return [...(few.length > 0 ? [together] : []), ...many.map(({ query, room }) => ({ queries: [query], room }))];
 }
 

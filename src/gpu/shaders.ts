@@ -3,17 +3,23 @@ import blank from "../../shaders/blank.wgsl?raw";
 import collect from "../../shaders/collect.wgsl?raw";
 import compact from "../../shaders/compact.wgsl?raw";
 import encodeI8 from "../../shaders/encode_i8.wgsl?raw";
+import gemmF16Matrix from "../../shaders/gemm_f16_matrix.wgsl?raw";
 import gemmF32 from "../../shaders/gemm_f32.wgsl?raw";
 import gemmI8 from "../../shaders/gemm_i8.wgsl?raw";
+import gemmI8Matrix from "../../shaders/gemm_i8_matrix.wgsl?raw";
 import codesPart from "../../shaders/parts/codes.wgsl?raw";
 import emitCandidates from "../../shaders/parts/emit_candidates.wgsl?raw";
 import emitCodes from "../../shaders/parts/emit_codes.wgsl?raw";
+import emitFull from "../../shaders/parts/emit_full.wgsl?raw";
 import emitHistogram from "../../shaders/parts/emit_histogram.wgsl?raw";
 import emitKeys from "../../shaders/parts/emit_keys.wgsl?raw";
 import fullPart from "../../shaders/parts/full.wgsl?raw";
 import keysPart from "../../shaders/parts/keys.wgsl?raw";
 import queryPart from "../../shaders/parts/query.wgsl?raw";
 import scanParams from "../../shaders/parts/scan_params.wgsl?raw";
+import stagedPart from "../../shaders/parts/staged.wgsl?raw";
+import sumMatrix from "../../shaders/parts/sum_matrix.wgsl?raw";
+import sumPlain from "../../shaders/parts/sum_plain.wgsl?raw";
 import tilePart from "../../shaders/parts/tile.wgsl?raw";
 import rankTies from "../../shaders/rank_ties.wgsl?raw";
 import refine from "../../shaders/refine.wgsl?raw";
@@ -34,7 +40,11 @@ export type PartName =
   | "full"
   | "codes"
   | "tile"
+  | "staged"
+  | "sum_matrix"
+  | "sum_plain"
   | "emit_codes"
+  | "emit_full"
   | "emit_keys"
   | "emit_candidates"
   | "emit_histogram";
@@ -46,7 +56,11 @@ export const PARTS: Readonly<Record<PartName, string>> = {
   full: fullPart,
   codes: codesPart,
   tile: tilePart,
+  staged: stagedPart,
+  sum_matrix: sumMatrix,
+  sum_plain: sumPlain,
   emit_codes: emitCodes,
+  emit_full: emitFull,
   emit_keys: emitKeys,
   emit_candidates: emitCandidates,
   emit_histogram: emitHistogram,
@@ -72,6 +86,8 @@ export type KernelName =
   | "scan_b1"
   | "gemm_f32"
   | "gemm_i8"
+  | "gemm_i8_matrix"
+  | "gemm_f16_matrix"
   | "select_k"
   | "select_bin"
   | "collect"
@@ -111,7 +127,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   },
   gemm_f32: {
     code: gemmF32,
-    parts: ["keys", "query", "scan_params", "full", "tile"],
+    parts: ["keys", "query", "scan_params", "full", "tile", "emit_full"],
     bindings: SCAN_BINDINGS,
     hasWorkgroupOverride: false,
   },
@@ -120,6 +136,19 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
     parts: ["keys", "query", "scan_params", "codes", "tile", "emit_codes"],
     bindings: SCAN_BINDINGS,
     afterEmit: ["read"],
+    hasWorkgroupOverride: false,
+  },
+  gemm_i8_matrix: {
+    code: gemmI8Matrix,
+    parts: ["keys", "query", "scan_params", "codes", "tile", "emit_codes", "staged"],
+    bindings: SCAN_BINDINGS,
+    afterEmit: ["read"],
+    hasWorkgroupOverride: false,
+  },
+  gemm_f16_matrix: {
+    code: gemmF16Matrix,
+    parts: ["keys", "query", "scan_params", "full", "tile", "emit_full", "staged"],
+    bindings: SCAN_BINDINGS,
     hasWorkgroupOverride: false,
   },
   select_k: {

@@ -28,7 +28,8 @@ import {
   type ScorePlan,
   type TilePlan,
 } from "./plan.ts";
-import { QUERY_PARAM_WORDS, type ScanQuery } from "./query.ts";
+import type { Gemm } from "./probe.ts";
+import { QUERY_PARAM_WORDS, queryHalves, type ScanQuery } from "./query.ts";
 import type { ReadBackRing } from "./read-back.ts";
 import type { Residency, Shard } from "./residency.ts";
 import type { KernelName } from "./shaders.ts";
@@ -41,8 +42,6 @@ export interface TileDeps {
   readonly limits: PlanLimits;
   /** Most queries that share one pass over a row's registers. */
   readonly mostRegisterQueries: number;
-  /** The tile of a GEMM for these many queries, or undefined where a scan is to do it. */
-  readonly gemmTile: (kernel: "gemm_f32" | "gemm_i8", queries: number) => TileShape | undefined;
   /** Multiply-adds after which a dispatch is cut. */
   readonly workPerSubmit: () => number;
 }
@@ -59,6 +58,8 @@ export interface TileRequest {
   readonly room: number;
   /** With which codes to scan; undefined: the rows in full precision. */
   readonly certificate: Certificate | undefined;
+  /** What scans so many queries; undefined: the barrier-free kernels. */
+  readonly gemm: Gemm | undefined;
 }
 
 /** By query of the tile. */
@@ -82,6 +83,7 @@ const MOST_BINS = 4097;
 
 const BUFFER_NAMES = [
   "queries",
+  "queryHalves",
   "queryParams",
   "queryCodes",
   "queryFacts",
@@ -159,8 +161,10 @@ export class TileSearch {
   #prepare(request: TileRequest): Tile {
     const { source, batch, queries, plan, room, certificate } = request;
     const { stride } = source;
+    const usesHalves = request.gemm?.kernel === "gemm_f16_matrix";
     const count = queries.length;
     const vectors = new Uint32Array(count * stride);
+    const halves = new Uint16Array(usesHalves ? (count * source.rowBytes) / 2 : 0);
     const params = new Uint32Array(count * QUERY_PARAM_WORDS);
     const floats = new Float32Array(params.buffer);
     const states = new Uint32Array(count * STATE_WORDS);
@@ -178,6 +182,10 @@ export class TileSearch {
       floats.set(scan.params, i * QUERY_PARAM_WORDS);
       params.set([batch.wanted[number] ?? 0, bitmap], i * QUERY_PARAM_WORDS + 6);
       floats[i * QUERY_PARAM_WORDS + 8] = scan.norm;
+      if (usesHalves) {
+        const query = elements.subarray(i * stride, (i + 1) * stride);
+        floats[i * QUERY_PARAM_WORDS + 9] = queryHalves(query, halves.subarray((i * source.rowBytes) / 2));
+      }
       thresholds[i * STATE_WORDS] = Math.min(ADMITS_ALL, scan.params[5]);
     });
     const words = bitmapWords(batch);
@@ -187,6 +195,7 @@ export class TileSearch {
     const bins = this.#usesHistogram(request) ? source.dimensions + 1 : 0;
     const sizes: Readonly<Record<BufferName, number>> = {
       queries: vectors.byteLength,
+      queryHalves: halves.byteLength,
       queryParams: params.byteLength,
       queryCodes: certificate === undefined ? 0 : count * certificate.codeChunks * 16,
       queryFacts: certificate === undefined ? 0 : count * QUERY_FACT_WORDS * 4,
@@ -204,6 +213,7 @@ export class TileSearch {
     const buffers = Object.fromEntries(made) as Record<BufferName, GPUBuffer>;
     const { memory, commands } = this.#deps;
     memory.write(buffers.queries, 0, vectors);
+    if (usesHalves) memory.write(buffers.queryHalves, 0, halves);
     memory.write(buffers.queryParams, 0, params);
     memory.write(buffers.eligible, 0, eligible);
     memory.write(buffers.states, 0, states);
@@ -335,21 +345,25 @@ export class TileSearch {
   }
 
   async #scan(tile: Tile, range: Range, emit: Emit): Promise<void> {
-    const { source, certificate, count, plan, buffers } = tile;
+    const { source, certificate, count, plan, buffers, gemm } = tile;
     const { shard } = range;
     const codes = certificate === undefined ? undefined : shard.codes;
-    const gemm = certificate === undefined ? "gemm_f32" : "gemm_i8";
-    const shape = isBitMetric(source.metric) ? undefined : this.#deps.gemmTile(gemm, count);
+    const shape = gemm?.shape.tile;
     const qb = registerQueries(count, this.#deps.mostRegisterQueries);
     const variant: Variant = {
       metric: source.metric,
       emit,
       facts: certificate?.factWords ?? tile.residency.factWords,
       ...(certificate === undefined ? { precision: source.precision } : { rounding: certificate.rounding }),
-      ...(shape === undefined ? { qb } : { tile: shape }),
+      ...(gemm === undefined ? { qb } : gemm.shape),
     };
-    const scan: KernelName = isBitMetric(source.metric) ? "scan_b1" : certificate === undefined ? "scan_f32" : "scan_i8";
-    const kernel = await this.#deps.pipelines.get(shape === undefined ? scan : gemm, variant);
+    const scan: KernelName = isBitMetric(source.metric)
+      ? "scan_b1"
+      : certificate === undefined
+        ? "scan_f32"
+        : "scan_i8";
+    const kernel = await this.#deps.pipelines.get(gemm?.kernel ?? scan, variant);
+    const queries = gemm?.kernel === "gemm_f16_matrix" ? buffers.queryHalves : buffers.queries;
     const emitted: Readonly<Record<Emit, readonly GPUBuffer[]>> = {
       keys: [buffers.keys, buffers.delegates],
       candidates: [buffers.states, buffers.candidates],
@@ -357,7 +371,7 @@ export class TileSearch {
     };
     const scanned =
       codes === undefined
-        ? [shard.rows, shard.facts, buffers.queries, buffers.queryParams, buffers.eligible, ...emitted[emit]]
+        ? [shard.rows, shard.facts, queries, buffers.queryParams, buffers.eligible, ...emitted[emit]]
         : [
             codes.codes,
             codes.facts,
@@ -459,16 +473,7 @@ export class TileSearch {
     this.#deps.commands.dispatch({
       kernel,
       params: [rowBytes / 16, shard.first, shard.count, plan.capacity],
-      buffers: [
-        shard.rows,
-        shard.facts,
-        buffers.queries,
-        buffers.queryParams,
-        buffers.states,
-        candidates,
-        highs,
-        lows,
-      ],
+      buffers: [shard.rows, shard.facts, buffers.queries, buffers.queryParams, buffers.states, candidates, highs, lows],
       grid: { x: this.#groupsOf(tile), y: count },
     });
   }
@@ -555,4 +560,3 @@ function bytesPerElement(precision: Precision): number {
 export function bitmapWords(batch: Batch): number {
   return batch.eligibilities.reduce((most, e) => Math.max(most, e.bits.length), 1);
 }
-

@@ -9,18 +9,20 @@ import { ResourceType, WgslReflect } from "wgsl_reflect/wgsl_reflect.module.js";
 import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
 import { METRIC_CODE } from "../../src/core/metric.ts";
 import { bindingsOf, PARAMS_BYTES, Pipelines, sourceOf } from "../../src/gpu/pipelines.ts";
+import { matrixShapeFor } from "../../src/gpu/matrix-units.ts";
+import { SHAPES } from "../../src/gpu/gemm-choice.ts";
 import { QUERY_PARAM_WORDS } from "../../src/gpu/query.ts";
 import { KERNELS, type KernelName } from "../../src/gpu/shaders.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { gpuAvailable } from "../setup/backends.ts";
 import { KernelBench } from "./kernel-bench.ts";
 import { interleaved, keyOf, selectBin, selectKth, valueOf } from "./twins.ts";
-import { variants } from "./variants.ts";
+import { matrixVariants, variants } from "./variants.ts";
 
 const NAMES = Object.keys(KERNELS) as KernelName[];
 
 // Held for the whole file: Dawn crashes when the object from create() is collected.
-const held: { nullGpu: GPU | undefined } = { nullGpu: undefined };
+const held: { nullGpu: GPU | undefined; unsafeGpu: GPU | undefined } = { nullGpu: undefined, unsafeGpu: undefined };
 
 describe("every shader variant", () => {
   let device: GPUDevice;
@@ -51,6 +53,69 @@ describe("every shader variant", () => {
   });
 });
 
+describe("every variant for matrix units", () => {
+  let device: GPUDevice;
+  beforeAll(async () => {
+    held.unsafeGpu = create(["backend=null", "enable-dawn-features=allow_unsafe_apis,vulkan_enable_f16_on_nvidia"]);
+    const adapter = await held.unsafeGpu.requestAdapter();
+    const requiredFeatures = ["subgroups", "shader-f16", "chromium-experimental-subgroup-matrix"] as GPUFeatureName[];
+    device = (await adapter?.requestDevice({ requiredFeatures })) as GPUDevice;
+    expect(device).toBeDefined();
+  });
+  afterAll(() => {
+    device?.destroy();
+    held.unsafeGpu = undefined;
+  });
+
+  // No device of CI executes them: their twins in plain WGSL, of the same template, run in codes.test.ts and in the contract table.
+  test.each(["gemm_i8_matrix", "gemm_f16_matrix"] as const)(
+    "%s compiles, as a pipeline where its tile is within the default limits",
+    async (name) => {
+      const pipelines = new Pipelines(device, 64);
+      let within = 0;
+      for (const variant of matrixVariants(name)) {
+        const module = device.createShaderModule({ code: sourceOf(name, variant) });
+        expect((await module.getCompilationInfo()).messages.map((m) => `${m.lineNum}: ${m.message}`)).toEqual([]);
+        if (variant.tile !== SHAPES[name].at(-1)) continue;
+        expect((await pipelines.get(name, variant)).name).toBe(name);
+        within++;
+      }
+      expect(within).toBeGreaterThan(0);
+    },
+  );
+
+  test.each([
+    ["another shape than the device's", { component: "i8", m: 16, n: 16, k: 32, lanes: 32 }, 32],
+    ["halves", { component: "f16", m: 16, n: 16, k: 16, lanes: 32 }, 32],
+    ["narrow subgroups", { component: "f16", m: 8, n: 8, k: 8, lanes: 16 }, 16],
+    ["a shape that does not divide the tile", undefined, 256],
+  ] as const)("of a device's multiplications the largest that cuts the tile up is taken: %s", (_, wanted, lanes) => {
+    const config = (componentType: string, resultType: string, M: number, N: number, K: number) => ({
+      componentType,
+      resultType,
+      M,
+      N,
+      K,
+    });
+    const units = {
+      lanes,
+      hasHalves: true,
+      configs: [
+        config("i8", "i32", 16, 8, 32),
+        config("i8", "i32", 16, 16, 32),
+        config("i8", "i32", 16, 16, 128),
+        config("u8", "u32", 16, 16, 64),
+        config("f16", "f16", 64, 64, 16),
+        config("f16", "f32", 8, 8, 8),
+        ...(lanes === 32 ? [config("f16", "f32", 16, 16, 16)] : [config("f16", "f32", 24, 24, 16)]),
+      ],
+    };
+    const [tile] = SHAPES.gemm_i8_matrix.slice(-1);
+    expect(tile && matrixShapeFor(units, wanted?.component ?? "i8", tile)).toEqual(wanted);
+    expect(tile && matrixShapeFor({ ...units, hasHalves: false }, "f16", tile)).toBeUndefined();
+  });
+});
+
 describe("what the host writes is what the shaders read", () => {
   const reflect = (name: KernelName): WgslReflect => new WgslReflect(sourceOf(name, variants(name)[0] ?? {}));
 
@@ -74,7 +139,18 @@ describe("what the host writes is what the shaders read", () => {
       ?.members.map((m) => [m.name, m.offset / 4]);
 
   test("QueryParams has the words that tile-search writes, in every shader that has it", () => {
-    const names = ["relative", "perNorm", "absolute", "floor", "ceiling", "limit", "wanted", "eligibility", "norm"];
+    const names = [
+      "relative",
+      "perNorm",
+      "absolute",
+      "floor",
+      "ceiling",
+      "limit",
+      "wanted",
+      "eligibility",
+      "norm",
+      "coarse",
+    ];
     for (const name of NAMES) {
       const found = members(name, "QueryParams");
       if (found === undefined) continue;
@@ -87,21 +163,54 @@ describe("what the host writes is what the shaders read", () => {
   test("QueryState is the same four words in every shader that has it", () => {
     const found = NAMES.map((name) => members(name, "QueryState")).filter((m) => m !== undefined);
     expect(found.length).toBeGreaterThan(5);
-    for (const words of found) expect(words).toEqual([["threshold", 0], ["pick", 1], ["count", 2], ["refined", 3]]);
+    for (const words of found)
+      expect(words).toEqual([
+        ["threshold", 0],
+        ["pick", 1],
+        ["count", 2],
+        ["refined", 3],
+      ]);
   });
 
   test("QueryFacts and the parameters of scans and encoders are in the order that the host writes", () => {
-    expect(members("scan_i8", "QueryFacts")?.map(([n]) => n).slice(0, 6)).toEqual(
-      ["scale", "perError", "perCode", "perResidual", "norm2", "unit"],
-    );
+    expect(
+      members("scan_i8", "QueryFacts")
+        ?.map(([n]) => n)
+        .slice(0, 6),
+    ).toEqual(["scale", "perError", "perCode", "perResidual", "norm2", "unit"]);
     expect(members("scan_i8", "QueryFacts")).toHaveLength(8);
     expect(members("scan_f32", "ScanParams")?.map(([n]) => n)).toEqual([
-      "rows", "chunks", "queries", "width", "firstRow", "step", "shardRow", "words", "firstQuery",
-      "keyStride", "keyOffset", "delegateStride", "delegateOffset", "capacity", "delegateShift", "unused0",
+      "rows",
+      "chunks",
+      "queries",
+      "width",
+      "firstRow",
+      "step",
+      "shardRow",
+      "words",
+      "firstQuery",
+      "keyStride",
+      "keyOffset",
+      "delegateStride",
+      "delegateOffset",
+      "capacity",
+      "delegateShift",
+      "unused0",
     ]);
     expect(members("encode_i8", "EncodeParams")?.map(([n]) => n)).toEqual([
-      "vectors", "first", "chunks", "codeChunks", "dimensions", "directions", "width", "unit",
-      "errorSlack", "residualSlack", "codeSlack", "normSlack", "defect",
+      "vectors",
+      "first",
+      "chunks",
+      "codeChunks",
+      "dimensions",
+      "directions",
+      "width",
+      "unit",
+      "errorSlack",
+      "residualSlack",
+      "codeSlack",
+      "normSlack",
+      "defect",
     ]);
   });
 
@@ -117,7 +226,13 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
   });
   afterAll(() => bench?.close());
 
-  const repack = async (target: GPUBuffer, staged: Uint32Array<ArrayBuffer>, first: number, count: number, exponent: number) => {
+  const repack = async (
+    target: GPUBuffer,
+    staged: Uint32Array<ArrayBuffer>,
+    first: number,
+    count: number,
+    exponent: number,
+  ) => {
     bench.commands.dispatch({
       kernel: await bench.pipelines.get("repack"),
       params: [first, count, 3, 256 * 64, exponent],
@@ -184,20 +299,25 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
     [[10, 500, 100, 999, 1], true],
     [[1000, 1000, 300, 1000, 1], false],
     [[7, 1001, 999, 5, 2], true],
-  ])("select_k finds the keys of ranks %j, with ties, negative values and entries of no row (inverted: %s)", async (ranks, isInverted) => {
-    const invert = isInverted ? 0xffffffff : 0;
-    const keys = Uint32Array.from(LISTS.flat(), (key) => (key ^ invert) >>> 0);
-    const states = bench.upload(new Uint32Array(LISTS.length * 4));
-    bench.commands.dispatch({
-      kernel: await bench.pipelines.get("select_k"),
-      params: [1000, 1000, 1, invert, 0, 0],
-      buffers: [bench.upload(keys), queryParams(ranks), states],
-      grid: { x: LISTS.length, y: 1 },
-    });
-    const words = await bench.download(states);
-    // A rank beyond the list is that of its last entry.
-    expect(LISTS.map((_, q) => words[q * 4 + 1])).toEqual(LISTS.map((l, q) => selectKth(l, Math.min(1000, ranks[q] ?? 1))));
-  });
+  ])(
+    "select_k finds the keys of ranks %j, with ties, negative values and entries of no row (inverted: %s)",
+    async (ranks, isInverted) => {
+      const invert = isInverted ? 0xffffffff : 0;
+      const keys = Uint32Array.from(LISTS.flat(), (key) => (key ^ invert) >>> 0);
+      const states = bench.upload(new Uint32Array(LISTS.length * 4));
+      bench.commands.dispatch({
+        kernel: await bench.pipelines.get("select_k"),
+        params: [1000, 1000, 1, invert, 0, 0],
+        buffers: [bench.upload(keys), queryParams(ranks), states],
+        grid: { x: LISTS.length, y: 1 },
+      });
+      const words = await bench.download(states);
+      // A rank beyond the list is that of its last entry.
+      expect(LISTS.map((_, q) => words[q * 4 + 1])).toEqual(
+        LISTS.map((l, q) => selectKth(l, Math.min(1000, ranks[q] ?? 1))),
+      );
+    },
+  );
 
   test("select_k makes the value of the rank the threshold, raised, lifted off, and never looser than before", async () => {
     const run = async (wanted: number, count: number, before: number, floor?: number, ceiling?: number) => {

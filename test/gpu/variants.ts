@@ -1,6 +1,6 @@
 /** Every variant of every shader that the engine can ask for. */
 import { FLOAT_METRICS, type FloatMetric, type Precision } from "../../src/core/metric.ts";
-import type { TileShape, Variant } from "../../src/gpu/pipelines.ts";
+import type { MatrixShape, TileShape, Variant } from "../../src/gpu/pipelines.ts";
 import { SHAPES } from "../../src/gpu/gemm-choice.ts";
 import type { KernelName } from "../../src/gpu/shaders.ts";
 
@@ -22,7 +22,7 @@ function* plain(shapes: readonly Pick<Variant, "qb" | "tile">[]): Generator<Vari
   }
 }
 
-function* coded(shapes: readonly Pick<Variant, "qb" | "tile">[]): Generator<Variant> {
+function* coded(shapes: readonly Pick<Variant, "qb" | "tile" | "sum" | "matrix">[]): Generator<Variant> {
   for (const metric of PRODUCT_METRICS) {
     for (const emit of EMITS) {
       for (const shape of shapes) yield { metric, emit, facts: codeFactsOf(metric), rounding: 2 ** -19, ...shape };
@@ -59,6 +59,28 @@ function* refiners(): Generator<Variant> {
 const inRegisters = REGISTER_QUERIES.map((qb) => ({ qb }));
 const tiled = (shapes: readonly TileShape[]): { tile: TileShape }[] => shapes.map((tile) => ({ tile }));
 
+/** Those of the table that stay within the default limits. */
+const SMALLEST_MATRIX = SHAPES.gemm_i8_matrix.slice(-1);
+
+function* halved(shapes: readonly Pick<Variant, "tile" | "sum" | "matrix">[]): Generator<Variant> {
+  for (const metric of ["cosine", "dot"] as const) {
+    for (const emit of EMITS) {
+      for (const shape of shapes) yield { metric, precision: "f16", emit, facts: 1, ...shape };
+    }
+  }
+}
+
+const MATRIX_I8: MatrixShape = { component: "i8", m: 16, n: 16, k: 32, lanes: 32 };
+const MATRIX_F16: MatrixShape = { component: "f16", m: 16, n: 16, k: 16, lanes: 32 };
+
+/** Variants for matrix units, of every tile. */
+export function matrixVariants(name: "gemm_i8_matrix" | "gemm_f16_matrix"): Variant[] {
+  const matrix = name === "gemm_i8_matrix" ? MATRIX_I8 : MATRIX_F16;
+  const shapes = SHAPES[name].map((tile) => ({ tile, sum: "matrix" as const, matrix }));
+  return name === "gemm_i8_matrix" ? [...coded(shapes)] : [...halved(shapes)];
+}
+
+/** Variants that compile on any device with the default limits. */
 export function variants(name: KernelName): Variant[] {
   switch (name) {
     case "scan_f32":
@@ -69,6 +91,10 @@ export function variants(name: KernelName): Variant[] {
       return [...coded(inRegisters)];
     case "gemm_i8":
       return [...coded(tiled(SHAPES.gemm_i8))];
+    case "gemm_i8_matrix":
+      return [...coded(SMALLEST_MATRIX.map((tile) => ({ tile, sum: "plain" as const })))];
+    case "gemm_f16_matrix":
+      return [...halved(SMALLEST_MATRIX.map((tile) => ({ tile, sum: "plain" as const })))];
     case "scan_b1":
       return [...bits()];
     case "encode_i8":
