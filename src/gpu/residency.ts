@@ -228,8 +228,10 @@ export class Residency {
     const allBytes = this.rowBytes(this.#certificate?.directions);
     const others = this.#bytes - (old === undefined ? 0 : old.capacity * allBytes);
     const room = Math.floor((limits.memoryBudgetBytes - others) / allBytes / 32) * 32;
-    // Powers of two while a shard grows: copies of the rows cost at most as much again in all.
-    const capacity = Math.max(needed, Math.min(this.#plan.shardRows, room, 2 ** Math.ceil(Math.log2(needed))));
+    // Powers of two while a shard grows: copies of the rows cost at most as much again in all. Beside
+    // stream buffers it grows no more: the budget is spent.
+    const growing = this.isWhole ? Math.min(this.#plan.shardRows, room, 2 ** Math.ceil(Math.log2(needed))) : needed;
+    const capacity = Math.max(needed, growing);
     const mayKeepOld = this.#bytes + capacity * allBytes <= limits.memoryBudgetBytes;
     if (old !== undefined && !mayKeepOld) {
       this.#free(old);

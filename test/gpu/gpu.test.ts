@@ -5,10 +5,8 @@ import { create } from "webgpu";
 import { describe, expect, test } from "vitest";
 import { reference } from "../../src/core/reference.ts";
 import type { FloatMetric } from "../../src/core/metric.ts";
-import { planShards, shardRanges, tileQueries, grid, readBackCapacity, type PlanLimits } from "../../src/gpu/plan.ts";
 import { makeData } from "../contract/data.ts";
 import { gpuAvailable } from "../setup/backends.ts";
-import fc from "fast-check";
 
 const D = 20;
 
@@ -46,73 +44,13 @@ function expectExact(
   }
 }
 
-describe("the plan", () => {
-  const limits = (over: Partial<PlanLimits>): PlanLimits => ({
-    maxBindingBytes: 1 << 20,
-    maxWorkgroupsPerDimension: 65_535,
-    workgroup: 64,
-    memoryBudgetBytes: Infinity,
-    scoreBytes: 1 << 20,
-    batchQueries: 1024,
-    ...over,
-  });
-
-  test("shards cover every row once, in order, within the binding limit and the budget", () => {
-    const many = fc.record({
-      rowCount: fc.integer({ min: 1, max: 200_000 }),
-      rowBytes: fc.integer({ min: 1, max: 200 }).map((n) => n * 16),
-      binding: fc.integer({ min: 1 << 12, max: 1 << 22 }),
-      budget: fc.oneof(fc.constant(Infinity), fc.integer({ min: 1 << 14, max: 1 << 24 })),
-    });
-    fc.assert(
-      fc.property(many, ({ rowCount, rowBytes, binding, budget }) => {
-        const plan = planShards(rowCount, rowBytes, limits({ maxBindingBytes: binding, memoryBudgetBytes: budget }));
-        const ranges = shardRanges(rowCount, plan);
-        let next = 0;
-        for (const range of ranges) {
-          expect(range.first).toBe(next);
-          expect(range.first % 32).toBe(0);
-          expect(range.count).toBeGreaterThan(0);
-          expect(Math.ceil(range.count / 32) * 32 * rowBytes).toBeLessThanOrEqual(Math.max(binding, 32 * rowBytes));
-          next += range.count;
-        }
-        expect(next).toBe(rowCount);
-        const streamed = ranges.some((range) => !range.isResident);
-        const kept = plan.residentRows * rowBytes + (streamed ? plan.streamRows * rowBytes : 0);
-        expect(kept).toBeLessThanOrEqual(Math.max(budget, 32 * rowBytes));
-      }),
-    );
-  });
-
-  test("a grid covers its invocations and no dimension is too wide", () => {
-    fc.assert(
-      fc.property(fc.integer({ min: 1, max: 1e9 }), fc.integer({ min: 4000, max: 65_535 }), (invocations, most) => {
-        const { x, y, width } = grid(invocations, 64, most);
-        expect(x).toBeLessThanOrEqual(most);
-        expect(y).toBeLessThanOrEqual(most);
-        expect(width).toBe(x * 64);
-        expect(width * y).toBeGreaterThanOrEqual(invocations);
-        expect(width * (y - 1)).toBeLessThan(invocations);
-      }),
-    );
-  });
-
-  test("a tile holds at least one query and keeps its buffers within the limits", () => {
-    const ranges = shardRanges(10_000, planShards(10_000, 64, limits({})));
-    expect(tileQueries(500, ranges, 26, 313, limits({}))).toBe(16);
-    expect(tileQueries(500, ranges, 26, 313, limits({ scoreBytes: 1 }))).toBe(1);
-    expect(tileQueries(3, ranges, 26, 313, limits({}))).toBe(3);
-    expect(readBackCapacity(10, 16)).toBe(26);
-    expect(readBackCapacity(1000, 16)).toBe(1250);
-  });
-});
-
 describe.skipIf(!gpuAvailable())("the GPU backend", () => {
   test.each<[string, Internals, Partial<IndexOptions>]>([
     ["rows sharded over many buffers", { gpu: { maxBindingBytes: 64 * 1024 } }, {}],
     ["tiles of one query", { gpu: { scoreBytes: 1 } }, {}],
     ["two workgroups in a dimension", { gpu: { maxWorkgroupsPerDimension: 7 } }, {}],
     ["no room to spare in the read-back", { gpu: { marginRows: 0 } }, { metric: "cosine" }],
+    ["submits of a few dozen rows", { gpu: { submitWork: 50_000 } }, {}],
     ["rows beyond the memory budget", {}, { memoryBudgetBytes: 48 * 1024 }],
     ["a budget below a single block", {}, { memoryBudgetBytes: 1 }],
     [
@@ -127,12 +65,53 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
     expect(result.report).toMatchObject({ backend: "gpu", exact: true, degraded: [] });
     const { gpu } = index.stats();
     if (internals.gpu?.["maxBindingBytes"] !== undefined) expect(gpu?.shards).toBeGreaterThan(3);
+    if (internals.gpu?.["submitWork"] !== undefined) expect(gpu?.submits).toBeGreaterThan(10);
     if (options.memoryBudgetBytes !== undefined) {
       expect(gpu?.streamedRows).toBeGreaterThan(0);
-      expect(gpu?.residentBytes).toBeLessThanOrEqual(options.memoryBudgetBytes);
+      // The least that streaming takes: two buffers of 32 rows and their terms.
+      expect(gpu?.peakResidentBytes).toBeLessThanOrEqual(Math.max(options.memoryBudgetBytes, 2 * 32 * (D + 1) * 4));
     } else {
       expect(gpu?.streamedRows).toBe(0);
     }
+    await index.close();
+  });
+
+  test("in the steady state a batch is one submit, and no buffer and no bind group is created", async () => {
+    for (const [gpu, scan, queryCount] of [
+      [{}, "full", 1],
+      [{ appendFrom: 1, sampleRows: 256 }, "full", 20],
+      [{ learnRows: 1e9 }, "certified", 4],
+    ] as const) {
+      const { index, rows, queries } = await open({ gpu }, { scan, metric: "cosine" });
+      const asked = queries.subarray(0, queryCount * D);
+      await index.search(asked, { k: 10 });
+      const before = index.stats().gpu;
+      for (let i = 0; i < 4; i++) expectExact(await index.search(asked, { k: 10 }), rows, asked, 10, "cosine");
+      const after = index.stats().gpu;
+      expect((after?.submits ?? 0) - (before?.submits ?? 0)).toBe(4);
+      expect(after?.buffersCreated).toBe(before?.buffersCreated);
+      expect(after?.bindGroupsCreated).toBe(before?.bindGroupsCreated);
+      await index.close();
+    }
+  });
+
+  test("batches overlap: the next is recorded while the results of the one before are on their way, and settled", async () => {
+    const { index, rows, queries } = await open({}, { metric: "cosine" });
+    await index.search(queries, { k: 5 });
+    const one = (q: number): Promise<SearchResult> => index.search(queries.subarray(q * D, (q + 1) * D), { k: 5 });
+    const first = one(0);
+    // Later turns of the event loop: these are batches of their own.
+    const later: Promise<SearchResult>[] = [];
+    for (let q = 1; q < 4; q++) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+      later.push(one(q));
+    }
+    const results = [await first, ...(await Promise.all(later))];
+    results.forEach((result, q) => expectExact(result, rows, queries.subarray(q * D, (q + 1) * D), 5, "cosine"));
+    // Three are under way at once, so at most three read-back buffers were ever made.
+    expect(index.stats().gpu?.buffersCreated).toBeLessThan(40);
     await index.close();
   });
 
@@ -185,6 +164,7 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
     const read = (after?.readBackBytes ?? 0) - (before?.readBackBytes ?? 0);
     expect(read).toBeGreaterThan(0);
     expect(read).toBeLessThanOrEqual(5 * 20 * 8 * (10 + 16));
+    expect(after?.candidates).toBeLessThan(5 * 20 * 3000 * 0.2 + (before?.candidates ?? 0));
     expect(after?.uploadedBytes).toBe(before?.uploadedBytes);
     expect((after?.submits ?? 0) - (before?.submits ?? 0)).toBe(5);
     await index.close();
