@@ -24,6 +24,7 @@ const APPENDING = { appendFrom: 1, sampleRows: 128, expectedCandidates: 256 };
 /** The tile with the fewest registers, which software compiles soonest, for batches of any size. */
 const SMALL_GEMM = { gemm: 1, autotune: 0, gemmShape: 2, gemmFrom: 1 };
 const GEMM_KINDS = ["f32 cosine", "f32 dot", "f32 euclidean", "f32 manhattan", "f16 cosine", "i8 euclidean"];
+const MATRIX_KINDS = ["f16 cosine", "f16 dot", "f32 cosine", "i8 euclidean"];
 const isProduct = (c: ContractCase): boolean =>
   c.precision !== "b1" && (c.metric === "cosine" || c.metric === "dot" || c.metric === "euclidean");
 
@@ -90,6 +91,16 @@ const BACKENDS: readonly BackendUnderTest[] = [
     kernels: ["gemm_f32"],
     // Every variant takes seconds to compile in software: float32 under all metrics, the others under one each.
     appliesTo: (c) => c.queries > 7 && GEMM_KINDS.includes(`${c.precision} ${c.metric}`),
+  },
+  {
+    name: "GPU, matrix GEMM's plain twin",
+    claim: "gpu",
+    backend: "gpu",
+    options: (c) => ({ scan: c.precision === "f16" ? "full" : "certified" }),
+    internals: { gpu: { ...APPENDING, gemm: 1, autotune: 0, gemmFrom: 1, matrix: 2, learnRows: 1e9 } },
+    inWorkers: true,
+    kernels: ["gemm_i8_matrix", "gemm_f16_matrix"],
+    appliesTo: (c) => c.queries > 7 && MATRIX_KINDS.includes(`${c.precision} ${c.metric}`),
   },
   {
     name: "GPU, rows streamed",

@@ -1,7 +1,7 @@
 /**
  * Int8 codes made on the device and the scans over them: what encode_i8 claims of its own codes
  * must hold against float64, tightly; what the scans call the lower end must lie below the true
- * distance; and the GEMM must agree with the scan bit for bit.
+ * distance; and the GEMMs must agree with the scan bit for bit.
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RowSource } from "../../src/core/backend.ts";
@@ -11,7 +11,8 @@ import type { FloatMetric } from "../../src/core/metric.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { type Certificate, makeCertificate } from "../../src/gpu/certificate-copy.ts";
 import { SHAPES } from "../../src/gpu/gemm-choice.ts";
-import { type TileShape, tileThreads } from "../../src/gpu/pipelines.ts";
+import { tileThreads } from "../../src/gpu/pipelines.ts";
+import type { Gemm } from "../../src/gpu/probe.ts";
 import { QUERY_PARAM_WORDS } from "../../src/gpu/query.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { gpuAvailable } from "../setup/backends.ts";
@@ -22,6 +23,12 @@ const ROWS = 100;
 const QUERIES = 9;
 const D = 40;
 type Product = "cosine" | "dot" | "euclidean";
+
+/** The tiles that software compiles soonest. */
+const GEMMS: readonly Gemm[] = [
+  ...SHAPES.gemm_i8.slice(-1).map((tile): Gemm => ({ kernel: "gemm_i8", shape: { tile } })),
+  ...SHAPES.gemm_i8_matrix.slice(-1).map((tile): Gemm => ({ kernel: "gemm_i8_matrix", shape: { tile, sum: "plain" } })),
+];
 
 /** Vectors with a decaying spectrum, of norms up to `size`, one of them zero unless the metric is cosine. */
 function vectors(count: number, metric: FloatMetric, size: number, seed: number): Float32Array<ArrayBuffer> {
@@ -194,17 +201,18 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     certificate: Certificate,
     rows: Encoded,
     queries: Encoded,
-    tile: TileShape | undefined,
+    gemm: Gemm | undefined,
   ): Promise<Uint32Array> => {
+    const tile = gemm?.shape.tile;
     const draw = uniform(5);
     const words = Math.ceil(ROWS / 32);
     const bits = Uint32Array.from({ length: words }, () => draw() * 2 ** 32);
-    const kernel = await bench.pipelines.get(tile === undefined ? "scan_i8" : "gemm_i8", {
+    const kernel = await bench.pipelines.get(gemm?.kernel ?? "scan_i8", {
       metric: certificate.metric,
       emit: "keys",
       facts: certificate.factWords,
       rounding: certificate.rounding,
-      ...(tile === undefined ? { qb: 4 } : { tile }),
+      ...(gemm === undefined ? { qb: 4 } : gemm.shape),
     });
     const keys = bench.upload(new Uint32Array(QUERIES * ROWS).fill(0xbaadf00d));
     const groups =
@@ -239,14 +247,14 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
   };
 
   test.each(CASES)(
-    "scan_i8 and gemm_i8, $precision rows under $metric, m = $m: lower ends are proven and alike, bit for bit",
+    "scan_i8, gemm_i8 and gemm_i8_matrix's plain twin, $precision rows under $metric, m = $m: lower ends are proven and alike, bit for bit",
     async ({ metric, m, precision }) => {
       const data = vectors(ROWS, metric, 3, 21);
       const certificate = certificateFor(metric, precision, m, data);
       const rows = await encode(certificate, precision, data, false);
       const queries = await encode(certificate, precision, vectors(QUERIES, metric, 3, 22), true);
       const keys = await scan(certificate, rows, queries, undefined);
-      expect(await scan(certificate, rows, queries, SHAPES.gemm_i8[2])).toEqual(keys);
+      for (const gemm of GEMMS) expect(await scan(certificate, rows, queries, gemm)).toEqual(keys);
       let widest = 0;
       for (let q = 0; q < QUERIES; q++) {
         for (let r = 0; r < ROWS; r++) {
