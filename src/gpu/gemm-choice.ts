@@ -64,7 +64,7 @@ export interface GemmChoiceOptions {
 }
 
 /** What is scanned: the rows themselves, or codes of them. */
-export interface Scanned {
+interface Scanned {
   readonly metric: Metric;
   readonly precision: Precision;
   readonly isCoded: boolean;
@@ -147,7 +147,7 @@ export class GemmChoice {
         passing.push(gemm);
         if (!autotunes) break;
       } catch (cause) {
-        if ((await lostSoon(device)) === true) throw cause;
+        if (await lostSoon(device)) throw cause;
         this.#failed.add(name);
         onFailure(name, cause);
       }

@@ -8,7 +8,7 @@ import { tileThreads } from "./pipelines.ts";
 const MATRIX_FEATURE = "chromium-experimental-subgroup-matrix";
 
 /** An entry of `adapter.info.subgroupMatrixConfigs`. */
-export interface MatrixConfig {
+interface MatrixConfig {
   readonly componentType: string;
   readonly resultType: string;
   readonly M: number;
