@@ -389,9 +389,8 @@ export class TileSearch {
           keyStride,
           range.keyOffset + cut.at,
           delegateStride,
-          (range.keyOffset + cut.at) >> delegateShift,
-          plan.capacity,
           delegateShift,
+          plan.capacity,
         ],
         buffers: scanned,
         grid: { x, y },
@@ -544,7 +543,7 @@ export class TileSearch {
 
 /** Delegates of a query; 0 where the keys themselves are searched. */
 function delegatesOf(plan: ScorePlan): number {
-  return plan.delegateShift === 0 ? 0 : plan.keyStride >> plan.delegateShift;
+  return plan.delegateShift === 0 ? 0 : Math.ceil(plan.keyStride / 2 ** plan.delegateShift);
 }
 
 function bytesPerElement(precision: Precision): number {
