@@ -100,8 +100,7 @@ function gib(bytes: number): string {
 }
 
 function openIndex(shape: IndexShape, { bench, threads }: MeasureOptions): Promise<VectorIndex> {
-  // `timestamps` may be newer than the engine: one that does not know it reports no kernel times.
-  const internals = { gpu: { timestamps: true } } as unknown as Internals;
+  const internals: Internals = { gpu: { timestamps: 1 } };
   const { dimensions, metric, precision, scan } = shape;
   const options = { dimensions, metric, precision, scan, backend: "gpu", device: bench.device } as const;
   return createIndex(withInternals({ ...options, ...(threads === undefined ? {} : { threads }) }, internals));

@@ -1,5 +1,5 @@
 // Part: a scan's output as keys of lower ends, one for each row looked at, and of each group of
-// them (64 or fewer) the smallest, a delegate. The k-th smallest delegate bounds the k-th smallest
+// them (1,024 or fewer) the smallest, a delegate. The k-th smallest delegate bounds the k-th smallest
 // key from above, k delegates being k distinct rows; at most k groups' worth of keys are as small,
 // ties aside, whatever the order of the rows (Dr. Top-k's idea). Delegates are kept inverted, so
 // that zero is "none".
@@ -11,7 +11,7 @@ fn emit(query : u32, i : u32, row : u32, low : f32, isEligible : bool) {
   let key = select(NO_KEY, key_of(low), isEligible);
   keys[query * params.keyStride + params.keyOffset + i] = key;
   if (params.delegateStride != 0u && isEligible) {
-    atomicMax(&delegates[query * params.delegateStride + params.delegateOffset + (i >> params.delegateShift)], ~key);
+    atomicMax(&delegates[query * params.delegateStride + ((params.keyOffset + i) >> params.delegateShift)], ~key);
   }
 }
 

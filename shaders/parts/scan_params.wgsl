@@ -13,10 +13,10 @@ struct ScanParams {
   keyStride : u32,     // keys: entries between two queries
   keyOffset : u32,     // keys: entry of the first row looked at
   delegateStride : u32,// delegates: entries between two queries; 0: none are kept
-  delegateOffset : u32,// delegates: entry of the first row looked at
+  delegateShift : u32, // delegates: one for each 2^delegateShift keys
   capacity : u32,      // candidates: entries between two queries
-  delegateShift : u32, // delegates: one for each 2^delegateShift rows looked at
   unused0 : u32,
+  unused1 : u32,
 }
 
 // The row, counted within the shard, that is the i-th to be looked at.

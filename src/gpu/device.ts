@@ -28,13 +28,13 @@ const WANTED_LIMITS = [
 ] as const satisfies readonly (keyof GPUSupportedLimits)[];
 
 /** Features that kernels or measurements make use of where the adapter has them. */
-const WANTED_FEATURES: readonly string[] = [
+const WANTED_FEATURES: ReadonlySet<string> = new Set([
   "timestamp-query",
   "subgroups",
   "shader-f16",
   // Only where the user lets Dawn or Chrome offer unsafe APIs; not yet in @webgpu/types.
   "chromium-experimental-subgroup-matrix",
-];
+]);
 
 export interface OpenDevice {
   readonly device: GPUDevice;
@@ -82,9 +82,7 @@ export async function requestDevice(
 async function deviceWithLimits(gpu: GPU, adapter: GPUAdapter): Promise<GPUDevice> {
   const requiredLimits: Record<string, number> = {};
   for (const limit of WANTED_LIMITS) requiredLimits[limit] = adapter.limits[limit];
-  const requiredFeatures = [...adapter.features].filter((feature) =>
-    WANTED_FEATURES.includes(feature),
-  ) as GPUFeatureName[];
+  const requiredFeatures = [...adapter.features].filter((feature) => WANTED_FEATURES.has(feature)) as GPUFeatureName[];
   try {
     return await adapter.requestDevice({ label: "nearfield", requiredLimits, requiredFeatures });
   } catch (cause) {

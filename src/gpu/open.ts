@@ -3,6 +3,7 @@ import type { ProposerFactory } from "../core/backend.ts";
 import type { EventSink } from "../core/events.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
+import { onDeviceLost } from "./device-loss.ts";
 import { GpuScanner, type GpuTuning } from "./scanner.ts";
 
 export function gpuFactory(
@@ -32,12 +33,13 @@ export function gpuFactory(
         }),
       ...(tuning === undefined ? {} : { tuning }),
     });
-    return {
-      open: {
-        proposer,
-        lost: open.device.lost.then((info) => info.message || info.reason),
-        lose: () => open.device.destroy(),
-      },
-    };
+    const lost = new Promise<string>((resolve) => {
+      const stopListening = onDeviceLost(open.device, resolve);
+      proposer.onClose(() => {
+        stopListening();
+        resolve("let go of"); // nobody listens any more, but nobody shall wait for ever
+      });
+    });
+    return { open: { proposer, lost, lose: () => open.device.destroy() } };
   };
 }

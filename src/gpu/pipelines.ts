@@ -136,11 +136,14 @@ export const PARAMS_BYTES = 64;
 export class Pipelines {
   readonly #device: GPUDevice;
   readonly #workgroup: number;
+  readonly #isSoftware: boolean;
   readonly #cache = new Map<string, Promise<Kernel>>();
 
-  constructor(device: GPUDevice, workgroup: number) {
+  /** `workgroup`: lanes of a workgroup, where the kernel leaves it open. `isSoftware`: each costs a coroutine, so few. */
+  constructor(device: GPUDevice, workgroup: number, isSoftware: boolean = false) {
     this.#device = device;
     this.#workgroup = workgroup;
+    this.#isSoftware = isSoftware;
   }
 
   /** Rejects with the compiler's messages when the variant does not compile on this device. */
@@ -153,6 +156,12 @@ export class Pipelines {
       kernel.catch(() => this.#cache.delete(key)); // a failure is reported to whoever asked; ask again, try again
     }
     return kernel;
+  }
+
+  /** A selection is one workgroup's work: the more lanes the sooner it is done, as far as the default limits go. */
+  #workgroupOf(name: KernelName): number {
+    const most = Math.min(SELECT_WORKGROUP, this.#device.limits.maxComputeInvocationsPerWorkgroup);
+    return name === "select_k" && !this.#isSoftware ? most : this.#workgroup;
   }
 
   async #compile(name: KernelName, variant: Variant, key: string): Promise<Kernel> {
@@ -172,7 +181,7 @@ export class Pipelines {
       })),
     });
     const constants: Record<string, number> = {};
-    if (KERNELS[name].hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroup;
+    if (KERNELS[name].hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroupOf(name);
     if (variant.usesPick !== undefined) constants["USES_PICK"] = Number(variant.usesPick);
     try {
       const pipeline = await device.createComputePipelineAsync({
@@ -189,13 +198,16 @@ export class Pipelines {
   }
 }
 
+/** Lanes of select_k on real hardware. */
+const SELECT_WORKGROUP = 256;
+
 const caches = new WeakMap<GPUDevice, Pipelines>();
 
 /** The one pipeline cache of a device. */
-export function pipelinesOf(device: GPUDevice, workgroup: number): Pipelines {
+export function pipelinesOf(device: GPUDevice, workgroup: number, isSoftware: boolean): Pipelines {
   let pipelines = caches.get(device);
   if (pipelines === undefined) {
-    pipelines = new Pipelines(device, workgroup);
+    pipelines = new Pipelines(device, workgroup, isSoftware);
     caches.set(device, pipelines);
   }
   return pipelines;

@@ -133,6 +133,8 @@ export interface TileQuestion {
 }
 
 const CANDIDATE_BYTES = 12;
+/** A delegate for 1,024 keys: 10 million rows have 10,000, and a sorted index lets 1,024 × the rank through at most. */
+const MOST_DELEGATE_SHIFT = 10;
 
 export function planTile(question: TileQuestion, limits: PlanLimits): TilePlan {
   const { queries, shards, mustScore } = question;
@@ -160,11 +162,11 @@ function fittingQueries(question: TileQuestion, limits: PlanLimits, bytes: reado
 
 function planScores(question: TileQuestion, rowCount: number, limits: PlanLimits): ScorePlan {
   const { wanted } = question;
-  // Key offsets of shards are multiples of 64, so that no delegate stands for rows of two shards.
   const keyStride = question.shards.reduce((sum, shard) => sum + Math.ceil(shard.count / 64) * 64, 0);
   const multiple = wanted <= 256 ? 4 : 2;
-  let delegateShift = 6;
-  while (delegateShift > 0 && keyStride >> delegateShift < 2 * multiple * wanted) delegateShift--;
+  // Few delegates are soon searched; with four times the rank asked of them the bound is hardly looser.
+  let delegateShift = MOST_DELEGATE_SHIFT;
+  while (delegateShift > 0 && keyStride >> delegateShift < 4 * multiple * wanted) delegateShift--;
   const most = Math.max(limits.rescanRows, 2 * wanted);
   const capacity = limits.candidateCapacity ?? Math.min(up32(rowCount), most);
   const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);

@@ -129,6 +129,7 @@ export class GpuScanner implements Proposer {
   #candidates = 0;
   #underWay = 0;
   #isClosed = false;
+  readonly #closing: (() => void)[] = [];
 
   constructor(options: GpuOptions) {
     this.#options = options;
@@ -141,7 +142,7 @@ export class GpuScanner implements Proposer {
     this.#scoreBytes = tuning?.scoreBytes ?? LIMITS.scoreBytes;
     this.#limits = this.#planLimits(device);
     this.#memory = new DeviceMemory(device);
-    const pipelines = pipelinesOf(device, WORKGROUP);
+    const pipelines = pipelinesOf(device, WORKGROUP, this.info.software);
     const isTimed = tuning?.timestamps === 1 && device.features.has("timestamp-query");
     this.#timer = isTimed ? new KernelTimer(this.#memory) : undefined;
     const workPerSubmit = (): number => tuning?.submitWork ?? this.#throughput.workPerSubmit();
@@ -230,8 +231,14 @@ export class GpuScanner implements Proposer {
     });
   }
 
+  /** Runs `task` at `close`: the device's loss is nobody's business afterwards. */
+  onClose(task: () => void): void {
+    this.#closing.push(task);
+  }
+
   close(): void {
     this.#isClosed = true;
+    for (const task of this.#closing.splice(0)) task();
     this.#turns.close();
     this.#forgetCopies();
     this.#memory.destroyAll();
@@ -246,7 +253,7 @@ export class GpuScanner implements Proposer {
       copy = {
         residency: new Residency(source, {
           memory: this.#memory,
-          pipelines: pipelinesOf(this.#open.device, WORKGROUP),
+          pipelines: pipelinesOf(this.#open.device, WORKGROUP, this.info.software),
           commands: this.#commands,
           limits: this.#limits,
           slices,

@@ -17,7 +17,7 @@ import type { Certificate } from "./certificate-copy.ts";
 import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import { type DeviceMemory, GrowingBuffer } from "./memory.ts";
-import { type Emit, type Kernel, type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
+import type { Emit, Pipelines, TileShape, Variant } from "./pipelines.ts";
 import {
   type AppendPlan,
   candidateGroups,
@@ -403,9 +403,8 @@ export class TileSearch {
           keyStride,
           range.keyOffset + cut.at,
           delegateStride,
-          (range.keyOffset + cut.at) >> delegateShift,
-          plan.capacity,
           delegateShift,
+          plan.capacity,
         ],
         buffers: scanned,
         grid: { x, y },
@@ -549,7 +548,7 @@ export class TileSearch {
 
 /** Delegates of a query; 0 where the keys themselves are searched. */
 function delegatesOf(plan: ScorePlan): number {
-  return plan.delegateShift === 0 ? 0 : plan.keyStride >> plan.delegateShift;
+  return plan.delegateShift === 0 ? 0 : Math.ceil(plan.keyStride / 2 ** plan.delegateShift);
 }
 
 function bytesPerElement(precision: Precision): number {

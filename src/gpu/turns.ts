@@ -8,42 +8,48 @@
  */
 import { DeviceLostError } from "../core/backend.ts";
 import type { Clock } from "../core/clock.ts";
+import { onDeviceLost } from "./device-loss.ts";
 import { type ErrorScopes, settle } from "./error-scopes.ts";
 
 /** How long after a failure the device's loss may still be announced. */
 const LOSS_GRACE_MS = 50;
 
 export class Turns {
-  readonly #device: GPUDevice;
   readonly #errors: ErrorScopes;
   readonly #clock: Clock;
   /** Called when a turn failed, so that nothing half-recorded stays behind. */
   readonly #onFailure: () => void;
-  #tail: Promise<unknown> = Promise.resolve();
+  readonly #stopListening: () => void;
+  /** Settles when the last piece of work does; holds on to nothing that it made. */
+  #tail: Promise<void> = Promise.resolve();
+  /** Told when the device is lost. */
+  readonly #waiting = new Set<() => void>();
   #isLost = false;
   #isClosed = false;
 
   constructor(device: GPUDevice, errors: ErrorScopes, clock: Clock, onFailure: () => void) {
-    this.#device = device;
     this.#errors = errors;
     this.#clock = clock;
     this.#onFailure = onFailure;
-    device.lost.then(
-      () => {
-        this.#isLost = true;
-      },
-      () => {}, // `lost` never rejects
-    );
+    this.#stopListening = onDeviceLost(device, () => {
+      this.#isLost = true;
+      for (const tell of this.#waiting) tell();
+    });
   }
 
   close(): void {
     this.#isClosed = true;
+    this.#stopListening();
   }
 
   /** Runs `record` in its turn, then `finish` with what it made, outside. Either's failure is that of the whole. */
   async run<R, T>(record: () => Promise<R>, finish: (recorded: R) => Promise<T>): Promise<T> {
     const turn = this.#tail.then(() => this.#record(record));
-    this.#tail = turn.catch(() => {}); // whoever asked sees the failure; the next piece has its own turn
+    // Whoever asked sees the failure; the next piece has its own turn.
+    this.#tail = turn.then(
+      () => {},
+      () => {},
+    );
     const { recorded, pending } = await turn;
     return this.#told(async () => {
       const value = await finish(recorded);
@@ -88,12 +94,15 @@ export class Turns {
   /** Whether the failure just seen was the device's loss, which may be announced a little after its effects. */
   async #wasLost(): Promise<boolean> {
     if (this.#isLost) return true;
-    await Promise.race([
-      this.#device.lost,
-      new Promise<void>((resolve) => {
-        this.#clock.after(LOSS_GRACE_MS, resolve);
-      }),
-    ]);
+    await new Promise<void>((resolve) => {
+      const done = (): void => {
+        this.#waiting.delete(done);
+        cancel();
+        resolve();
+      };
+      const cancel = this.#clock.after(LOSS_GRACE_MS, done);
+      this.#waiting.add(done);
+    });
     return this.#isLost;
   }
 }

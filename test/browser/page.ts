@@ -9,6 +9,16 @@ export interface PageBackend {
   readonly backend: "gpu" | "cpu";
   readonly internals: Internals;
   readonly inWorkers: boolean;
+  readonly scan?: "certified";
+  readonly kernels?: readonly string[];
+}
+
+/** One device for all cases: a software rasteriser takes longer to compile a kernel than to run a case. */
+let sharedDevice: Promise<GPUDevice> | undefined;
+async function openDevice(): Promise<GPUDevice> {
+  const adapter = await navigator.gpu.requestAdapter();
+  if (adapter === null) throw new Error("Chromium gave no adapter");
+  return adapter.requestDevice();
 }
 
 const pageApi = {
@@ -19,10 +29,17 @@ const pageApi = {
 
   /** Runs one case; resolves with what was wrong. */
   async runContractCase(c: ContractCase, under: PageBackend): Promise<string[]> {
+    const { backend, scan, internals } = under;
+    const own = {
+      backend,
+      threads: 2,
+      ...(scan === undefined ? {} : { scan }),
+      ...(backend === "gpu" ? { device: await (sharedDevice ??= openDevice()) } : {}),
+    };
     const create = (options: object): ReturnType<typeof createIndex> =>
-      createIndex(withInternals({ ...(options as IndexOptions), backend: under.backend, threads: 2 }, under.internals));
+      createIndex(withInternals({ ...(options as IndexOptions), ...own }, internals));
     const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expectation(c));
-    return [...outcome.problems, ...checkClaim(under.claim, outcome, under.inWorkers)];
+    return [...outcome.problems, ...checkClaim(under.claim, outcome, under.inWorkers, under.kernels)];
   },
 
   /** Searches before, during and after a fault; resolves with the rows found, what was degraded and what was told. */

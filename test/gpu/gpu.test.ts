@@ -1,6 +1,8 @@
 /** The GPU backend beyond the contract: limits made small, device loss, memory, budgets. Answers always against the oracle. */
 import { createIndex, type EngineEvent, type IndexOptions, type SearchResult, type VectorIndex } from "nearfield";
 import { type Internals, loseDevice, withInternals } from "nearfield/testing";
+import { setFlagsFromString } from "node:v8";
+import { runInNewContext } from "node:vm";
 import { create } from "webgpu";
 import { describe, expect, test } from "vitest";
 import { reference } from "../../src/core/reference.ts";
@@ -214,6 +216,30 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
     }
     expect([...live].map((buffer) => buffer.label)).toEqual([]);
     device.destroy();
+  });
+
+  test("a closed index is collected, rows and all, though the caller's device lives on", async () => {
+    setFlagsFromString("--expose-gc");
+    const collect = runInNewContext("gc") as () => void;
+    const gpu = create([]);
+    const device = await (await gpu.requestAdapter())?.requestDevice();
+    if (device === undefined) throw new Error("no device");
+    const use = async (): Promise<WeakRef<VectorIndex>> => {
+      const { index, queries } = await open({}, { device, scan: "certified" }, 200);
+      await index.search(queries, { k: 1 });
+      await index.close();
+      return new WeakRef(index);
+    };
+    const index = await use();
+    for (let turn = 0; turn < 20 && index.deref() !== undefined; turn++) {
+      await new Promise((resolve) => {
+        setImmediate(resolve);
+      });
+      collect();
+    }
+    expect(index.deref()).toBeUndefined();
+    device.destroy();
+    expect(gpu).toBeDefined(); // held until here
   });
 
   test("leaves no buffer behind on close", async () => {

@@ -18,7 +18,7 @@ export class KernelBench {
     this.opened = opened;
     this.memory = new DeviceMemory(opened.device);
     this.commands = new Commands(this.memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
-    this.pipelines = new Pipelines(opened.device, 64);
+    this.pipelines = new Pipelines(opened.device, 64, true);
   }
 
   static async open(): Promise<KernelBench> {
