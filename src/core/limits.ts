@@ -21,6 +21,7 @@ type Bound =
   | "batchResults"
   | "fairQueries"
   | "batchesInFlight"
+  | "gpuBatchesInFlight"
   | "queuedQueries"
   | "batchWindowMs"
   | "maxBatchWindowMs"
@@ -88,8 +89,9 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   batchResults: 1 << 20,
   /** Queries that one caller may put into a batch while others wait: the fairness quantum. */
   fairQueries: 256,
-  /** Batches under way at once: one on the device, one queued behind it, one being settled by the workers. */
-  batchesInFlight: 3,
+  /** Batches under way at once: one being scanned, one being put together; the longer others wait the larger is their batch. On a GPU one more, which the workers settle. */
+  batchesInFlight: 2,
+  gpuBatchesInFlight: 3,
   /** Default `maxQueued`: 64 batches; beyond it latency is seconds and the caller should know. */
   queuedQueries: 65_536,
   /** Default and largest `batchWindowMs`. 0: the next turn of the event loop, which already gathers a burst. */

@@ -110,7 +110,7 @@ export class GemmChoice {
         passing.push(shape);
         if (!autotunes) break;
       } catch (cause) {
-        if ((await lostSoon(device)) === true) throw cause;
+        if (await lostSoon(device)) throw cause;
         this.#failed.add(name);
         onFailure(name, cause);
       }
@@ -143,5 +143,11 @@ export class GemmChoice {
 
 /** Whether the device turns out to be lost: then a failure says nothing about the variant. */
 function lostSoon(device: GPUDevice): Promise<boolean> {
-  return Promise.race([device.lost.then(() => true), device.queue.onSubmittedWorkDone().then(() => false, () => true)]);
+  return Promise.race([
+    device.lost.then(() => true),
+    device.queue.onSubmittedWorkDone().then(
+      () => false,
+      () => true,
+    ),
+  ]);
 }

@@ -58,7 +58,7 @@ export function tileThreads({ queries, rows, threadQueries, threadRows }: TileSh
   return (queries / threadQueries) * (rows / threadRows);
 }
 
-export function header(variant: Variant): string {
+function header(variant: Variant): string {
   const lines: string[] = [];
   const constant = (name: string, type: "u32" | "f32" | "bool", value: number | boolean | undefined): void => {
     if (value === undefined) return;

@@ -163,13 +163,20 @@ export class Probe {
     const bits = new Uint32Array(words);
     for (let row = 0; row < rows; row++) if (draw() < 0.8) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
     const isEligible = (row: number): boolean => (((bits[row >> 5] ?? 0) >>> (row & 31)) & 1) === 1;
-    const made = isCoded ? codedRows(rows, elements, chunks, draw, isTimed) : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
-    const asked = isCoded ? codedRows(queries, elements, chunks, draw, isTimed, false) : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
+    const made = isCoded
+      ? codedRows(rows, elements, chunks, draw, isTimed)
+      : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
+    const asked = isCoded
+      ? codedRows(queries, elements, chunks, draw, isTimed, false)
+      : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
     const params = new Uint32Array(queries * QUERY_PARAM_WORDS);
     const floats = new Float32Array(params.buffer);
     const margin = isCoded ? undefined : scanMargin(this.#metric as FloatMetric, elements, 1, 1);
     for (let q = 0; q < queries; q++) {
-      floats.set([margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125], q * QUERY_PARAM_WORDS);
+      floats.set(
+        [margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125],
+        q * QUERY_PARAM_WORDS,
+      );
       params[q * QUERY_PARAM_WORDS + 6] = 1;
       floats[q * QUERY_PARAM_WORDS + 8] = 1;
     }
@@ -187,10 +194,18 @@ export class Probe {
       queries,
       chunks,
       words,
-      buffers: [this.#buffer(made.bytes), this.#buffer(rowFacts), this.#buffer(asked.bytes), this.#buffer(params), this.#buffer(bits)],
+      buffers: [
+        this.#buffer(made.bytes),
+        this.#buffer(rowFacts),
+        this.#buffer(asked.bytes),
+        this.#buffer(params),
+        this.#buffer(bits),
+      ],
       queryFacts: isCoded ? this.#buffer(queryFacts) : undefined,
       isEligible,
-      ...(isCoded ? codedAnswer(this.#metric, made, asked, elements) : plainAnswer(this.#metric, made, asked, elements)),
+      ...(isCoded
+        ? codedAnswer(this.#metric, made, asked, elements)
+        : plainAnswer(this.#metric, made, asked, elements)),
     };
   }
 }
@@ -258,7 +273,12 @@ function codedRows(
   return { ...made, value: (v, e) => view.getInt8(placeOf(v, e, 1, chunks, isInterleaved)) };
 }
 
-function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function plainAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+): Pick<Data, "low" | "tolerance"> {
   const margin = scanMargin(metric as FloatMetric, elements, 1, 1);
   const estimate = (query: number, row: number): number => {
     let product = 0;
@@ -285,7 +305,12 @@ function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: 
   };
 }
 
-function codedAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function codedAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+): Pick<Data, "low" | "tolerance"> {
   return {
     low: (query, row) => {
       let sum = 0;
@@ -330,7 +355,8 @@ function checkCandidates(data: Data, words: Uint32Array, threshold: number): voi
     const count = words[q * 4 + 2] ?? 0;
     const at = data.queries * 4 + q * data.rows;
     const found = new Set(words.subarray(at, at + Math.min(count, data.rows)));
-    if (found.size !== count) throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
+    if (found.size !== count)
+      throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
     for (let row = 0; row < data.rows; row++) {
       const margin = data.low(q, row) - threshold;
       const isWithin = data.isEligible(row) && margin <= 0;

@@ -17,7 +17,15 @@ import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { grid, type PlanLimits, planShards, type ShardPlan, shardRanges, type ShardRange, STREAM_BUFFERS } from "./plan.ts";
+import {
+  grid,
+  type PlanLimits,
+  planShards,
+  type ShardPlan,
+  shardRanges,
+  type ShardRange,
+  STREAM_BUFFERS,
+} from "./plan.ts";
 import { indexExponent, rowExponent, type RowsScanned } from "./query.ts";
 
 /** Rows `first … first + count − 1` as a scan sees them. */
@@ -139,7 +147,10 @@ export class Residency {
     const { metric, precision, maxNorm, rowBytes } = this.#source;
     const exponent = indexExponent(metric, precision, maxNorm);
     const certificate = this.#certificate;
-    if (exponent !== this.#exponent || (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))) {
+    if (
+      exponent !== this.#exponent ||
+      (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))
+    ) {
       this.#known.clear();
       if (certificate !== undefined) this.certify(undefined); // made for other magnitudes
     }
@@ -386,7 +397,8 @@ export class Residency {
                 : term;
         scale = 2 ** rowExponent(metric, precision, norm, this.#exponent);
         scaledTerm = metric === "cosine" ? 1 / (norm * scale) : norm * scale;
-        if (values !== undefined) for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
+        if (values !== undefined)
+          for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
       }
       facts[r * this.factWords] = scaledTerm;
       if (precision === "i8") facts[r * 2 + 1] = (scales[r] ?? 0) * scale;

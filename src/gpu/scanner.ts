@@ -332,11 +332,18 @@ export class GpuScanner implements Proposer {
     // Streamed rows cannot be scored at once: their second scan gets lists as long as lists may be.
     const capacity = mustScore && !asked.residency.isWhole ? this.#limits.rescanRows : this.#limits.candidateCapacity;
     const limits = { ...this.#limits, scoreBytes: this.#scoreBytes };
-    const plan = planTile(question, { ...limits, candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity });
+    const plan = planTile(question, {
+      ...limits,
+      candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity,
+    });
     const taken = queries.slice(0, plan.queries);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
     const most = Math.floor(this.#limits.maxBindingBytes / 4 / taken.length) - 2;
-    const fitting = Math.min(room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))), most, plan.capacity);
+    const fitting = Math.min(
+      room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))),
+      most,
+      plan.capacity,
+    );
     const { survivors } = await this.#tiles.begin({ ...asked, queries: taken, plan, room: fitting });
     survivors.catch(() => {}); // awaited in #finish; a failure before that must not go unhandled
     return {
@@ -427,7 +434,10 @@ export class GpuScanner implements Proposer {
     this.#scoreBytes = Math.max(LIMITS.leastScoreBytes, this.#scoreBytes / 2);
     this.#tiles.dispose();
     if (attempt === 0) return;
-    const resident = [...this.#copies.values()].reduce((most, { residency }) => Math.max(most, residency.residentBytes), 0);
+    const resident = [...this.#copies.values()].reduce(
+      (most, { residency }) => Math.max(most, residency.residentBytes),
+      0,
+    );
     const present = Math.min(this.#memoryBudgetBytes, Math.max(resident, this.#memory.peakBytes));
     this.#memoryBudgetBytes = Math.max(LIMITS.leastBudgetBytes, present / 2);
     this.#forgetCopies();
@@ -468,7 +478,10 @@ const SHARED_ROOM = 4096;
 function grouped(again: readonly { readonly query: TakenQuery; readonly room: number }[]): Again[] {
   const few = again.filter(({ room }) => room <= SHARED_ROOM);
   const many = again.filter(({ room }) => room > SHARED_ROOM);
-  const together = { queries: few.map(({ query }) => query), room: few.reduce((most, { room }) => Math.max(most, room), 1) };
+  const together = {
+    queries: few.map(({ query }) => query),
+    room: few.reduce((most, { room }) => Math.max(most, room), 1),
+  };
   return [...(few.length > 0 ? [together] : []), ...many.map(({ query, room }) => ({ queries: [query], room }))];
 }
 

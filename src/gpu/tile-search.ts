@@ -17,7 +17,7 @@ import type { Certificate } from "./certificate-copy.ts";
 import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import { type DeviceMemory, GrowingBuffer } from "./memory.ts";
-import { type Emit, type Kernel, type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
+import type { Emit, Pipelines, TileShape, Variant } from "./pipelines.ts";
 import {
   type AppendPlan,
   candidateGroups,
@@ -348,7 +348,11 @@ export class TileSearch {
       ...(certificate === undefined ? { precision: source.precision } : { rounding: certificate.rounding }),
       ...(shape === undefined ? { qb } : { tile: shape }),
     };
-    const scan: KernelName = isBitMetric(source.metric) ? "scan_b1" : certificate === undefined ? "scan_f32" : "scan_i8";
+    const scan: KernelName = isBitMetric(source.metric)
+      ? "scan_b1"
+      : certificate === undefined
+        ? "scan_f32"
+        : "scan_i8";
     const kernel = await this.#deps.pipelines.get(shape === undefined ? scan : gemm, variant);
     const emitted: Readonly<Record<Emit, readonly GPUBuffer[]>> = {
       keys: [buffers.keys, buffers.delegates],
@@ -458,16 +462,7 @@ export class TileSearch {
     this.#deps.commands.dispatch({
       kernel,
       params: [rowBytes / 16, shard.first, shard.count, plan.capacity],
-      buffers: [
-        shard.rows,
-        shard.facts,
-        buffers.queries,
-        buffers.queryParams,
-        buffers.states,
-        candidates,
-        highs,
-        lows,
-      ],
+      buffers: [shard.rows, shard.facts, buffers.queries, buffers.queryParams, buffers.states, candidates, highs, lows],
       grid: { x: this.#groupsOf(tile), y: count },
     });
   }
@@ -554,4 +549,3 @@ function bytesPerElement(precision: Precision): number {
 export function bitmapWords(batch: Batch): number {
   return batch.eligibilities.reduce((most, e) => Math.max(most, e.bits.length), 1);
 }
-

@@ -52,13 +52,25 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
   });
   afterAll(() => bench?.close());
 
-  const certificateFor = (metric: Product, precision: "f32" | "f16", m: number | undefined, rows: Float32Array<ArrayBuffer>): Certificate => {
+  const certificateFor = (
+    metric: Product,
+    precision: "f32" | "f16",
+    m: number | undefined,
+    rows: Float32Array<ArrayBuffer>,
+  ): Certificate => {
     const maxNorm = Math.max(...Array.from({ length: ROWS }, (_, r) => norm(rows.subarray(r * D, (r + 1) * D))));
     const basis = runToEnd(learnBasis({ metric, dimensions: D, sample: rows, count: ROWS, directions: D }));
     // Of the row source the certificate reads only these.
     const source = { dimensions: D, stride: D, precision, metric, maxNorm } as unknown as RowSource;
     const projection = m === undefined ? undefined : { basis, directions: m };
-    return makeCertificate(bench.memory, source, metric, 0, projection, metric === "euclidean" ? basis.mean : undefined);
+    return makeCertificate(
+      bench.memory,
+      source,
+      metric,
+      0,
+      projection,
+      metric === "euclidean" ? basis.mean : undefined,
+    );
   };
 
   const encode = async (
@@ -70,8 +82,7 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     const { metric, codeChunks, directions, paramBits, basis, isIdentity } = certificate;
     const count = data.length / D;
     const padded = Math.ceil(count / 32) * 32;
-    const stored =
-      precision === "f16" && !isQuery ? Float32Array.from(data, (v) => halfToFloat(floatToHalf(v))) : data;
+    const stored = precision === "f16" && !isQuery ? Float32Array.from(data, (v) => halfToFloat(floatToHalf(v))) : data;
     const mean = new Float32Array((await bench.download(basis)).buffer, 0, D);
     const terms = new Float32Array(padded);
     const given = stored.slice();
@@ -116,52 +127,62 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     );
   };
 
-  const image = (p: number[][], b: Float64Array): number[] => p.map((row) => row.reduce((sum, w, d) => sum + w * (b[d] ?? 0), 0));
+  const image = (p: number[][], b: Float64Array): number[] =>
+    p.map((row) => row.reduce((sum, w, d) => sum + w * (b[d] ?? 0), 0));
 
   const CASES = (["cosine", "dot", "euclidean"] as const).flatMap((metric) =>
-    ([undefined, 16, 24] as const).map((m) => ({ metric, m, precision: m === 24 ? ("f16" as const) : ("f32" as const) })),
+    ([undefined, 16, 24] as const).map((m) => ({
+      metric,
+      m,
+      precision: m === 24 ? ("f16" as const) : ("f32" as const),
+    })),
   );
 
-  test.each(CASES)("$precision rows under $metric, m = $m: every norm holds for the codes written, and hardly exceeds them", async ({ metric, m, precision }) => {
-    const rows = vectors(ROWS, metric, 3, 11);
-    const certificate = certificateFor(metric, precision, m, rows);
-    const p = await projectionOf(certificate);
-    for (const isQuery of [false, true]) {
-      const data = isQuery ? vectors(QUERIES, metric, 3, 12) : rows;
-      const { codes, facts, wanted } = await encode(certificate, precision, data, isQuery);
-      const words = await bench.download(facts);
-      const floats = new Float32Array(words.buffer);
-      const bytes = new Int8Array((await bench.download(codes)).buffer);
-      wanted.forEach((b, v) => {
-        const factWords = isQuery ? 8 : certificate.factWords;
-        const scale = floats[v * factWords] ?? Number.NaN;
-        const y = image(p, b);
-        const approximate = y.map((_, j) => {
-          const chunk = j >> 4;
-          const at = isQuery ? v * certificate.codeChunks + chunk : ((v >> 5) * certificate.codeChunks + chunk) * 32 + (v & 31);
-          return scale * (bytes[at * 16 + (j & 15)] ?? 0);
+  test.each(CASES)(
+    "$precision rows under $metric, m = $m: every norm holds for the codes written, and hardly exceeds them",
+    async ({ metric, m, precision }) => {
+      const rows = vectors(ROWS, metric, 3, 11);
+      const certificate = certificateFor(metric, precision, m, rows);
+      const p = await projectionOf(certificate);
+      for (const isQuery of [false, true]) {
+        const data = isQuery ? vectors(QUERIES, metric, 3, 12) : rows;
+        const { codes, facts, wanted } = await encode(certificate, precision, data, isQuery);
+        const words = await bench.download(facts);
+        const floats = new Float32Array(words.buffer);
+        const bytes = new Int8Array((await bench.download(codes)).buffer);
+        wanted.forEach((b, v) => {
+          const factWords = isQuery ? 8 : certificate.factWords;
+          const scale = floats[v * factWords] ?? Number.NaN;
+          const y = image(p, b);
+          const approximate = y.map((_, j) => {
+            const chunk = j >> 4;
+            const at = isQuery
+              ? v * certificate.codeChunks + chunk
+              : ((v >> 5) * certificate.codeChunks + chunk) * 32 + (v & 31);
+            return scale * (bytes[at * 16 + (j & 15)] ?? 0);
+          });
+          const error = norm(y.map((e, j) => e - (approximate[j] ?? 0)));
+          const residual = norm(b.map((e, d) => e - y.reduce((sum, yj, j) => sum + yj * (p[j]?.[d] ?? 0), 0)));
+          const size = norm(b);
+          const packed = words[v * factWords + 1] ?? 0;
+          const claimed = isQuery
+            ? { error: floats[v * 8 + 2] ?? 0, residual: floats[v * 8 + 3] ?? 0 }
+            : {
+                error: halfToFloat(packed & 0xffff) * certificate.unit,
+                residual: halfToFloat(packed >>> 16) * certificate.unit,
+              };
+          // Half a percent for halves, the proven slacks (some 1e-5 of ‖b‖), and a half's smallest normal.
+          const roomy = (value: number): number => value * 1.005 + size * 1e-4 + 2 ** -13 * certificate.unit;
+          expect(claimed.error).toBeGreaterThanOrEqual(error);
+          expect(claimed.error).toBeLessThanOrEqual(roomy(error));
+          expect(claimed.residual).toBeGreaterThanOrEqual(m === undefined ? 0 : residual);
+          expect(claimed.residual).toBeLessThanOrEqual(m === undefined ? 1e-4 * size : roomy(residual));
+          if (isQuery) expect(floats[v * 8 + 1]).toBeGreaterThanOrEqual(norm(y));
+          if (!isQuery && metric === "dot") expect(floats[v * factWords + 2]).toBeGreaterThanOrEqual(norm(approximate));
         });
-        const error = norm(y.map((e, j) => e - (approximate[j] ?? 0)));
-        const residual = norm(b.map((e, d) => e - y.reduce((sum, yj, j) => sum + yj * (p[j]?.[d] ?? 0), 0)));
-        const size = norm(b);
-        const packed = words[v * factWords + 1] ?? 0;
-        const claimed = isQuery
-          ? { error: floats[v * 8 + 2] ?? 0, residual: floats[v * 8 + 3] ?? 0 }
-          : {
-              error: halfToFloat(packed & 0xffff) * certificate.unit,
-              residual: halfToFloat(packed >>> 16) * certificate.unit,
-            };
-        // Half a percent for halves, the proven slacks (some 1e-5 of ‖b‖), and a half's smallest normal.
-        const roomy = (value: number): number => value * 1.005 + size * 1e-4 + 2 ** -13 * certificate.unit;
-        expect(claimed.error).toBeGreaterThanOrEqual(error);
-        expect(claimed.error).toBeLessThanOrEqual(roomy(error));
-        expect(claimed.residual).toBeGreaterThanOrEqual(m === undefined ? 0 : residual);
-        expect(claimed.residual).toBeLessThanOrEqual(m === undefined ? 1e-4 * size : roomy(residual));
-        if (isQuery) expect(floats[v * 8 + 1]).toBeGreaterThanOrEqual(norm(y));
-        if (!isQuery && metric === "dot") expect(floats[v * factWords + 2]).toBeGreaterThanOrEqual(norm(approximate));
-      });
-    }
-  });
+      }
+    },
+  );
 
   const trueDistance = (metric: Product, a: Float64Array, b: Float64Array): number => {
     const product = a.reduce((sum, e, d) => sum + e * (b[d] ?? 0), 0);
@@ -169,7 +190,12 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     return metric === "dot" ? -product : norm(a.map((e, d) => e - (b[d] ?? 0))) ** 2;
   };
 
-  const scan = async (certificate: Certificate, rows: Encoded, queries: Encoded, tile: TileShape | undefined): Promise<Uint32Array> => {
+  const scan = async (
+    certificate: Certificate,
+    rows: Encoded,
+    queries: Encoded,
+    tile: TileShape | undefined,
+  ): Promise<Uint32Array> => {
     const draw = uniform(5);
     const words = Math.ceil(ROWS / 32);
     const bits = Uint32Array.from({ length: words }, () => draw() * 2 ** 32);
@@ -181,7 +207,10 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
       ...(tile === undefined ? { qb: 4 } : { tile }),
     });
     const keys = bench.upload(new Uint32Array(QUERIES * ROWS).fill(0xbaadf00d));
-    const groups = tile === undefined ? { x: 2, z: 3, width: 128 } : { x: Math.ceil(ROWS / tile.rows), z: Math.ceil(QUERIES / tile.queries), width: Math.ceil(ROWS / tile.rows) };
+    const groups =
+      tile === undefined
+        ? { x: 2, z: 3, width: 128 }
+        : { x: Math.ceil(ROWS / tile.rows), z: Math.ceil(QUERIES / tile.queries), width: Math.ceil(ROWS / tile.rows) };
     expect(tile === undefined ? 64 : tileThreads(tile)).toBeLessThanOrEqual(128);
     bench.commands.dispatch({
       kernel,
@@ -209,25 +238,32 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     return got;
   };
 
-  test.each(CASES)("scan_i8 and gemm_i8, $precision rows under $metric, m = $m: lower ends are proven and alike, bit for bit", async ({ metric, m, precision }) => {
-    const data = vectors(ROWS, metric, 3, 21);
-    const certificate = certificateFor(metric, precision, m, data);
-    const rows = await encode(certificate, precision, data, false);
-    const queries = await encode(certificate, precision, vectors(QUERIES, metric, 3, 22), true);
-    const keys = await scan(certificate, rows, queries, undefined);
-    expect(await scan(certificate, rows, queries, SHAPES.gemm_i8[2])).toEqual(keys);
-    let widest = 0;
-    for (let q = 0; q < QUERIES; q++) {
-      for (let r = 0; r < ROWS; r++) {
-        const key = keys[q * ROWS + r] ?? 0;
-        if (key === 0xffffffff) continue;
-        const distance = trueDistance(metric, queries.wanted[q] ?? new Float64Array(D), rows.wanted[r] ?? new Float64Array(D));
-        expect(valueOf(key)).toBeLessThanOrEqual(distance);
-        widest = Math.max(widest, distance - valueOf(key));
+  test.each(CASES)(
+    "scan_i8 and gemm_i8, $precision rows under $metric, m = $m: lower ends are proven and alike, bit for bit",
+    async ({ metric, m, precision }) => {
+      const data = vectors(ROWS, metric, 3, 21);
+      const certificate = certificateFor(metric, precision, m, data);
+      const rows = await encode(certificate, precision, data, false);
+      const queries = await encode(certificate, precision, vectors(QUERIES, metric, 3, 22), true);
+      const keys = await scan(certificate, rows, queries, undefined);
+      expect(await scan(certificate, rows, queries, SHAPES.gemm_i8[2])).toEqual(keys);
+      let widest = 0;
+      for (let q = 0; q < QUERIES; q++) {
+        for (let r = 0; r < ROWS; r++) {
+          const key = keys[q * ROWS + r] ?? 0;
+          if (key === 0xffffffff) continue;
+          const distance = trueDistance(
+            metric,
+            queries.wanted[q] ?? new Float64Array(D),
+            rows.wanted[r] ?? new Float64Array(D),
+          );
+          expect(valueOf(key)).toBeLessThanOrEqual(distance);
+          widest = Math.max(widest, distance - valueOf(key));
+        }
       }
-    }
-    // In full the interval is as wide as int8 rounding makes it, twice; a prefix adds its residuals.
-    const spread = metric === "cosine" ? 1 : metric === "dot" ? 12 : 60;
-    expect(widest).toBeLessThan(m === undefined ? 0.08 * spread : 2 * spread);
-  });
+      // In full the interval is as wide as int8 rounding makes it, twice; a prefix adds its residuals.
+      const spread = metric === "cosine" ? 1 : metric === "dot" ? 12 : 60;
+      expect(widest).toBeLessThan(m === undefined ? 0.08 * spread : 2 * spread);
+    },
+  );
 });

@@ -47,7 +47,9 @@ describe("every shader variant", () => {
   });
 
   test("a variant that does not compile rejects with the compiler's message", async () => {
-    await expect(new Pipelines(device, 100_000, true).get("select_bin")).rejects.toThrow(/select_bin .*does not compile/);
+    await expect(new Pipelines(device, 100_000, true).get("select_bin")).rejects.toThrow(
+      /select_bin .*does not compile/,
+    );
   });
 });
 
@@ -87,21 +89,54 @@ describe("what the host writes is what the shaders read", () => {
   test("QueryState is the same four words in every shader that has it", () => {
     const found = NAMES.map((name) => members(name, "QueryState")).filter((m) => m !== undefined);
     expect(found.length).toBeGreaterThan(5);
-    for (const words of found) expect(words).toEqual([["threshold", 0], ["pick", 1], ["count", 2], ["refined", 3]]);
+    for (const words of found)
+      expect(words).toEqual([
+        ["threshold", 0],
+        ["pick", 1],
+        ["count", 2],
+        ["refined", 3],
+      ]);
   });
 
   test("QueryFacts and the parameters of scans and encoders are in the order that the host writes", () => {
-    expect(members("scan_i8", "QueryFacts")?.map(([n]) => n).slice(0, 6)).toEqual(
-      ["scale", "perError", "perCode", "perResidual", "norm2", "unit"],
-    );
+    expect(
+      members("scan_i8", "QueryFacts")
+        ?.map(([n]) => n)
+        .slice(0, 6),
+    ).toEqual(["scale", "perError", "perCode", "perResidual", "norm2", "unit"]);
     expect(members("scan_i8", "QueryFacts")).toHaveLength(8);
     expect(members("scan_f32", "ScanParams")?.map(([n]) => n)).toEqual([
-      "rows", "chunks", "queries", "width", "firstRow", "step", "shardRow", "words", "firstQuery",
-      "keyStride", "keyOffset", "delegateStride", "delegateShift", "capacity", "unused0", "unused1",
+      "rows",
+      "chunks",
+      "queries",
+      "width",
+      "firstRow",
+      "step",
+      "shardRow",
+      "words",
+      "firstQuery",
+      "keyStride",
+      "keyOffset",
+      "delegateStride",
+      "delegateShift",
+      "capacity",
+      "unused0",
+      "unused1",
     ]);
     expect(members("encode_i8", "EncodeParams")?.map(([n]) => n)).toEqual([
-      "vectors", "first", "chunks", "codeChunks", "dimensions", "directions", "width", "unit",
-      "errorSlack", "residualSlack", "codeSlack", "normSlack", "defect",
+      "vectors",
+      "first",
+      "chunks",
+      "codeChunks",
+      "dimensions",
+      "directions",
+      "width",
+      "unit",
+      "errorSlack",
+      "residualSlack",
+      "codeSlack",
+      "normSlack",
+      "defect",
     ]);
   });
 
@@ -117,7 +152,13 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
   });
   afterAll(() => bench?.close());
 
-  const repack = async (target: GPUBuffer, staged: Uint32Array<ArrayBuffer>, first: number, count: number, exponent: number) => {
+  const repack = async (
+    target: GPUBuffer,
+    staged: Uint32Array<ArrayBuffer>,
+    first: number,
+    count: number,
+    exponent: number,
+  ) => {
     bench.commands.dispatch({
       kernel: await bench.pipelines.get("repack"),
       params: [first, count, 3, 256 * 64, exponent],
@@ -184,20 +225,25 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
     [[10, 500, 100, 999, 1], true],
     [[1000, 1000, 300, 1000, 1], false],
     [[7, 1001, 999, 5, 2], true],
-  ])("select_k finds the keys of ranks %j, with ties, negative values and entries of no row (inverted: %s)", async (ranks, isInverted) => {
-    const invert = isInverted ? 0xffffffff : 0;
-    const keys = Uint32Array.from(LISTS.flat(), (key) => (key ^ invert) >>> 0);
-    const states = bench.upload(new Uint32Array(LISTS.length * 4));
-    bench.commands.dispatch({
-      kernel: await bench.pipelines.get("select_k"),
-      params: [1000, 1000, 1, invert, 0, 0],
-      buffers: [bench.upload(keys), queryParams(ranks), states],
-      grid: { x: LISTS.length, y: 1 },
-    });
-    const words = await bench.download(states);
-    // A rank beyond the list is that of its last entry.
-    expect(LISTS.map((_, q) => words[q * 4 + 1])).toEqual(LISTS.map((l, q) => selectKth(l, Math.min(1000, ranks[q] ?? 1))));
-  });
+  ])(
+    "select_k finds the keys of ranks %j, with ties, negative values and entries of no row (inverted: %s)",
+    async (ranks, isInverted) => {
+      const invert = isInverted ? 0xffffffff : 0;
+      const keys = Uint32Array.from(LISTS.flat(), (key) => (key ^ invert) >>> 0);
+      const states = bench.upload(new Uint32Array(LISTS.length * 4));
+      bench.commands.dispatch({
+        kernel: await bench.pipelines.get("select_k"),
+        params: [1000, 1000, 1, invert, 0, 0],
+        buffers: [bench.upload(keys), queryParams(ranks), states],
+        grid: { x: LISTS.length, y: 1 },
+      });
+      const words = await bench.download(states);
+      // A rank beyond the list is that of its last entry.
+      expect(LISTS.map((_, q) => words[q * 4 + 1])).toEqual(
+        LISTS.map((l, q) => selectKth(l, Math.min(1000, ranks[q] ?? 1))),
+      );
+    },
+  );
 
   test("select_k makes the value of the rank the threshold, raised, lifted off, and never looser than before", async () => {
     const run = async (wanted: number, count: number, before: number, floor?: number, ceiling?: number) => {

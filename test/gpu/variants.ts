@@ -4,8 +4,8 @@ import type { TileShape, Variant } from "../../src/gpu/pipelines.ts";
 import { SHAPES } from "../../src/gpu/gemm-choice.ts";
 import type { KernelName } from "../../src/gpu/shaders.ts";
 
-export const FLOAT_PRECISIONS: readonly Precision[] = ["f32", "f16", "i8"];
-export const PRODUCT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidean"];
+const FLOAT_PRECISIONS: readonly Precision[] = ["f32", "f16", "i8"];
+const PRODUCT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidean"];
 const EMITS = ["keys", "candidates"] as const;
 const REGISTER_QUERIES = [1, 2, 4, 8, 16];
 
