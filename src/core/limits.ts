@@ -33,6 +33,7 @@ type Bound =
   | "rescanRows"
   | "scoreBytes"
   | "stagingBytes"
+  | "stagingBuffers"
   | "uploadBytesInFlight"
   | "submitWork"
   | "submitMs"
@@ -113,8 +114,10 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   rescanRows: 1 << 17,
   /** Bytes of the keys and candidates of one GPU query tile; more tiles cost more passes over the rows. */
   scoreBytes: 256 * MiB,
-  /** Upload piece: the staging buffer, and the slice the caller's thread copies at once. */
+  /** Upload piece: a staging buffer, and the slice the caller's thread copies at once. */
   stagingBytes: 4 * MiB,
+  /** Staging buffers of an index: one being written, one being repacked, one waiting. */
+  stagingBuffers: 3,
   /** Bytes handed to the device queue before waiting for it; the driver keeps its own copy of each. */
   uploadBytesInFlight: 64 * MiB,
   /** Multiply-adds of one GPU submit before anything is measured: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */

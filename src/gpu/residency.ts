@@ -66,7 +66,9 @@ const ROWS_USAGE = USAGE.storage | USAGE.copyDst | USAGE.copySrc;
 export class Residency {
   readonly #source: RowSource;
   readonly #deps: ResidencyDeps;
-  readonly #staging: GPUBuffer;
+  /** Used in turn, so that one piece can be written while another is being repacked. */
+  readonly #staging: readonly GPUBuffer[];
+  #piece = 0;
   readonly #scratch: Uint8Array<ArrayBuffer>;
   readonly #stagingRows: number;
   readonly #shards: ShardBuffers[] = [];
@@ -86,7 +88,9 @@ export class Residency {
     const { rowBytes } = source;
     const bytes = Math.min(LIMITS.stagingBytes, deps.limits.maxBindingBytes, deps.slices.budget * 4);
     this.#stagingRows = Math.max(1, Math.floor(bytes / rowBytes));
-    this.#staging = deps.memory.create("staging", this.#stagingRows * rowBytes, USAGE.storage | USAGE.copyDst);
+    this.#staging = Array.from({ length: LIMITS.stagingBuffers }, (_, i) =>
+      deps.memory.create(`staging ${i}`, this.#stagingRows * rowBytes, USAGE.storage | USAGE.copyDst),
+    );
     this.#scratch = new Uint8Array(this.#stagingRows * rowBytes);
   }
 
@@ -192,7 +196,7 @@ export class Residency {
   dispose(): void {
     this.#isDisposed = true;
     this.#dropShards();
-    this.#deps.memory.destroy(this.#staging);
+    for (const buffer of this.#staging) this.#deps.memory.destroy(buffer);
     this.#deps.memory.destroy(this.#certificate?.basis);
   }
 
@@ -302,7 +306,9 @@ export class Residency {
     const { facts, codeFacts } = this.#stage(first, piece);
     const bytes = piece * rowBytes;
     const at = first - shardFirst;
-    memory.write(this.#staging, 0, this.#scratch.subarray(0, bytes));
+    const staging = this.#staging[this.#piece++ % this.#staging.length];
+    if (staging === undefined) throw new Error("there is no staging buffer");
+    memory.write(staging, 0, this.#scratch.subarray(0, bytes));
     memory.write(shard.facts, at * facts.BYTES_PER_ELEMENT * this.factWords, facts);
     const chunks = rowBytes / 16;
     const shape = grid(piece * chunks, limits.workgroup, limits.maxWorkgroupsPerDimension);
@@ -310,7 +316,7 @@ export class Residency {
     commands.dispatch({
       kernel,
       params: [at, piece, chunks, shape.width, exponent],
-      buffers: [this.#staging, shard.rows],
+      buffers: [staging, shard.rows],
       grid: shape,
     });
     const certificate = this.#certificate;
