@@ -13,8 +13,7 @@ const platform = platformOf(nodeSpawner, nodeGpu);
  * Creates an empty index. See {@link IndexOptions} for the options and their defaults.
  *
  * Rejects with INVALID_DIMENSIONS, INVALID_OPTION, UNSUPPORTED (a certified scan of a metric
- * without a bound; for now precisions but f32 with `backend: "gpu"`), BACKEND_UNAVAILABLE
- * (`backend: "gpu"` without any adapter).
+ * without a bound), BACKEND_UNAVAILABLE (`backend: "gpu"` without any adapter).
  */
 export function createIndex(options: IndexOptions): Promise<VectorIndex> {
   return createIndexOn(platform, options);

@@ -24,7 +24,7 @@ import { roundUpF32 } from "./rounding.ts";
 const U = 2 ** -53;
 
 /** Scales are 0 or at least this, so that products of two scales never underflow float32. Smaller vectors have codes 0. */
-export const MIN_SCALE: number = 2 ** -60;
+const MIN_SCALE: number = 2 ** -60;
 
 export interface Projection {
   readonly dimensions: number;
@@ -70,7 +70,7 @@ export interface Encoding extends EncodingScalars {
   readonly codes: Int8Array;
 }
 
-export class VectorEncoder {
+class VectorEncoder {
   readonly projection: Projection;
   readonly metric: ProductMetric;
   readonly #factor: number;

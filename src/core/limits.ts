@@ -21,6 +21,7 @@ type Bound =
   | "batchResults"
   | "fairQueries"
   | "batchesInFlight"
+  | "gpuBatchesInFlight"
   | "queuedQueries"
   | "batchWindowMs"
   | "maxBatchWindowMs"
@@ -32,6 +33,7 @@ type Bound =
   | "rescanRows"
   | "scoreBytes"
   | "stagingBytes"
+  | "stagingBuffers"
   | "uploadBytesInFlight"
   | "submitWork"
   | "submitMs"
@@ -88,8 +90,9 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   batchResults: 1 << 20,
   /** Queries that one caller may put into a batch while others wait: the fairness quantum. */
   fairQueries: 256,
-  /** Batches under way at once: one on the device, one queued behind it, one being settled by the workers. */
-  batchesInFlight: 3,
+  /** Batches under way at once: one being scanned, one being put together; the longer others wait the larger is their batch. On a GPU one more, which the workers settle. */
+  batchesInFlight: 2,
+  gpuBatchesInFlight: 3,
   /** Default `maxQueued`: 64 batches; beyond it latency is seconds and the caller should know. */
   queuedQueries: 65_536,
   /** Default and largest `batchWindowMs`. 0: the next turn of the event loop, which already gathers a burst. */
@@ -111,8 +114,10 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   rescanRows: 1 << 17,
   /** Bytes of the keys and candidates of one GPU query tile; more tiles cost more passes over the rows. */
   scoreBytes: 256 * MiB,
-  /** Upload piece: the staging buffer, and the slice the caller's thread copies at once. */
+  /** Upload piece: a staging buffer, and the slice the caller's thread copies at once. */
   stagingBytes: 4 * MiB,
+  /** Staging buffers of an index: one being written, one being repacked, one waiting. */
+  stagingBuffers: 3,
   /** Bytes handed to the device queue before waiting for it; the driver keeps its own copy of each. */
   uploadBytesInFlight: 64 * MiB,
   /** Multiply-adds of one GPU submit before anything is measured: 50 ms at 0.3 Tflop/s, the slowest GPU that is worth using. */

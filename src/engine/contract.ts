@@ -27,13 +27,15 @@ export interface IndexOptions {
   /** A device of yours. Never destroyed by `close()`; should it be lost, nearfield requests one of its own. */
   readonly device?: GPUDevice;
   /**
-   * How an exact answer is found; the answer is the same. Default `"auto"`. `"certified"` is UNSUPPORTED with manhattan,
-   * hamming and jaccard, which have no bound; in this version every scan is full, and the report says so.
+   * How an exact answer is found; the answer is the same. `"certified"`: by an int8 scan with a proof for each row it
+   * leaves out, from the second or so on over the data's leading directions; UNSUPPORTED with manhattan, hamming and
+   * jaccard, which have no bound. `"full"`: by a scan of the rows as stored. Default `"auto"`: certified where the index
+   * is large enough to gain. In this version the CPU always scans in full; `report.scan` says what was done.
    */
   readonly scan?: "auto" | "full" | "certified";
   /** CPU workers. Default: the hardware's concurrency. They start when first needed. */
   readonly threads?: number;
-  /** Bytes of vectors to keep on the GPU; rows beyond it are streamed for each search. Default: no limit. */
+  /** Bytes of vectors to keep on the GPU, int8 codes of certified scans among them; rows beyond it are streamed for each search. Default: no limit. */
   readonly memoryBudgetBytes?: number;
   /**
    * What `add` does with a row that holds NaN or ±Infinity, is beyond the precision's range, or is zero (as stored) under

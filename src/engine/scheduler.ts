@@ -34,6 +34,8 @@ export interface SchedulerOptions<J extends Job> {
   readonly clock: Clock;
   readonly windowMs: number;
   readonly maxQueued: number;
+  /** Batches that may be under way at once, now. */
+  readonly batchesInFlight: () => number;
   /** Answers the pieces of one batch; writes into the jobs. */
   readonly execute: (pieces: readonly Piece<J>[]) => Promise<void>;
 }
@@ -147,7 +149,7 @@ export class Scheduler<J extends Job> {
   }
 
   #planFlush(): void {
-    if (this.#isFlushPlanned || this.#queue.length === 0 || this.#inFlight >= LIMITS.batchesInFlight) return;
+    if (this.#isFlushPlanned || this.#queue.length === 0 || this.#inFlight >= this.#options.batchesInFlight()) return;
     this.#isFlushPlanned = true;
     this.#options.clock.after(this.#options.windowMs, () => {
       this.#isFlushPlanned = false;
@@ -156,7 +158,7 @@ export class Scheduler<J extends Job> {
   }
 
   #flush(): void {
-    while (this.#queue.length > 0 && this.#inFlight < LIMITS.batchesInFlight) void this.#execute(this.#form());
+    while (this.#queue.length > 0 && this.#inFlight < this.#options.batchesInFlight()) void this.#execute(this.#form());
   }
 
   /** Takes the next batch off the queue, round robin. */

@@ -11,6 +11,7 @@ import { type BackendInfo, DeviceLostError, type Eligibility, type ExactBackend,
 import { type Clock, nextTurn } from "../core/clock.ts";
 import { abortedError, closedError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
+import { LIMITS } from "../core/limits.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
@@ -77,6 +78,8 @@ export class Index implements VectorIndex {
       clock: parts.clock,
       windowMs: parts.batchWindowMs,
       maxQueued: parts.maxQueued,
+      batchesInFlight: () =>
+        parts.session?.proposer === undefined ? LIMITS.batchesInFlight : LIMITS.gpuBatchesInFlight,
       execute: (pieces) => executor.execute(pieces),
     });
   }

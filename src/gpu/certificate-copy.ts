@@ -40,12 +40,7 @@ const TREE_DEPTH = 6;
 /** A certificate made for rows of norm n serves rows up to this many times as long: halves reach 65,504. */
 const UNIT_ROOM = 2 ** 14;
 
-export function productMetric(source: RowSource): ProductMetric | undefined {
-  const { metric } = source;
-  return metric === "cosine" || metric === "dot" || metric === "euclidean" ? metric : undefined;
-}
-
-export function factWords(metric: ProductMetric): number {
+function factWords(metric: ProductMetric): number {
   return metric === "cosine" ? 2 : 3;
 }
 

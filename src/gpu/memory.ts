@@ -54,9 +54,7 @@ export class DeviceMemory {
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
-    this.errors.run(() =>
-      this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength),
-    );
+    this.errors.run(() => this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength));
   }
 
   /** Idempotent, and takes undefined, so that owners can let go without asking. */

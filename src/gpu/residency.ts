@@ -17,7 +17,15 @@ import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { grid, type PlanLimits, planShards, type ShardPlan, shardRanges, type ShardRange, STREAM_BUFFERS } from "./plan.ts";
+import {
+  grid,
+  type PlanLimits,
+  planShards,
+  type ShardPlan,
+  shardRanges,
+  type ShardRange,
+  STREAM_BUFFERS,
+} from "./plan.ts";
 import { indexExponent, rowExponent, type RowsScanned } from "./query.ts";
 
 /** Rows `first … first + count − 1` as a scan sees them. */
@@ -58,7 +66,9 @@ const ROWS_USAGE = USAGE.storage | USAGE.copyDst | USAGE.copySrc;
 export class Residency {
   readonly #source: RowSource;
   readonly #deps: ResidencyDeps;
-  readonly #staging: GPUBuffer;
+  /** Used in turn, so that one piece can be written while another is being repacked. */
+  readonly #staging: readonly GPUBuffer[];
+  #piece = 0;
   readonly #scratch: Uint8Array<ArrayBuffer>;
   readonly #stagingRows: number;
   readonly #shards: ShardBuffers[] = [];
@@ -78,7 +88,9 @@ export class Residency {
     const { rowBytes } = source;
     const bytes = Math.min(LIMITS.stagingBytes, deps.limits.maxBindingBytes, deps.slices.budget * 4);
     this.#stagingRows = Math.max(1, Math.floor(bytes / rowBytes));
-    this.#staging = deps.memory.create("staging", this.#stagingRows * rowBytes, USAGE.storage | USAGE.copyDst);
+    this.#staging = Array.from({ length: LIMITS.stagingBuffers }, (_, i) =>
+      deps.memory.create(`staging ${i}`, this.#stagingRows * rowBytes, USAGE.storage | USAGE.copyDst),
+    );
     this.#scratch = new Uint8Array(this.#stagingRows * rowBytes);
   }
 
@@ -139,7 +151,10 @@ export class Residency {
     const { metric, precision, maxNorm, rowBytes } = this.#source;
     const exponent = indexExponent(metric, precision, maxNorm);
     const certificate = this.#certificate;
-    if (exponent !== this.#exponent || (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))) {
+    if (
+      exponent !== this.#exponent ||
+      (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))
+    ) {
       this.#known.clear();
       if (certificate !== undefined) this.certify(undefined); // made for other magnitudes
     }
@@ -181,7 +196,7 @@ export class Residency {
   dispose(): void {
     this.#isDisposed = true;
     this.#dropShards();
-    this.#deps.memory.destroy(this.#staging);
+    for (const buffer of this.#staging) this.#deps.memory.destroy(buffer);
     this.#deps.memory.destroy(this.#certificate?.basis);
   }
 
@@ -291,7 +306,9 @@ export class Residency {
     const { facts, codeFacts } = this.#stage(first, piece);
     const bytes = piece * rowBytes;
     const at = first - shardFirst;
-    memory.write(this.#staging, 0, this.#scratch.subarray(0, bytes));
+    const staging = this.#staging[this.#piece++ % this.#staging.length];
+    if (staging === undefined) throw new Error("there is no staging buffer");
+    memory.write(staging, 0, this.#scratch.subarray(0, bytes));
     memory.write(shard.facts, at * facts.BYTES_PER_ELEMENT * this.factWords, facts);
     const chunks = rowBytes / 16;
     const shape = grid(piece * chunks, limits.workgroup, limits.maxWorkgroupsPerDimension);
@@ -299,7 +316,7 @@ export class Residency {
     commands.dispatch({
       kernel,
       params: [at, piece, chunks, shape.width, exponent],
-      buffers: [this.#staging, shard.rows],
+      buffers: [staging, shard.rows],
       grid: shape,
     });
     const certificate = this.#certificate;
@@ -386,7 +403,8 @@ export class Residency {
                 : term;
         scale = 2 ** rowExponent(metric, precision, norm, this.#exponent);
         scaledTerm = metric === "cosine" ? 1 / (norm * scale) : norm * scale;
-        if (values !== undefined) for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
+        if (values !== undefined)
+          for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
       }
       facts[r * this.factWords] = scaledTerm;
       if (precision === "i8") facts[r * 2 + 1] = (scales[r] ?? 0) * scale;

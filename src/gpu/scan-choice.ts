@@ -130,12 +130,7 @@ async function sliced<T>(work: Generator<number, T>, slices: WorkSlices): Promis
 }
 
 /** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`. */
-async function sampleOf(
-  source: RowSource,
-  rowCount: number,
-  count: number,
-  slices: WorkSlices,
-): Promise<Float32Array> {
+async function sampleOf(source: RowSource, rowCount: number, count: number, slices: WorkSlices): Promise<Float32Array> {
   const { dimensions } = source;
   const sample = new Float32Array(count * dimensions);
   for (let i = 0; i < count; i++) {

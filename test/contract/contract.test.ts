@@ -23,7 +23,7 @@ interface BackendUnderTest {
 const APPENDING = { appendFrom: 1, sampleRows: 128, expectedCandidates: 256 };
 /** The tile with the fewest registers, which software compiles soonest, for batches of any size. */
 const SMALL_GEMM = { gemm: 1, autotune: 0, gemmShape: 2, gemmFrom: 1 };
-const GEMM_KINDS = ["f32 cosine", "f32 dot", "f32 euclidean", "f32 manhattan", "f16 cosine", "i8 euclidean"];
+const GEMM_KINDS = new Set(["f32 cosine", "f32 dot", "f32 euclidean", "f32 manhattan", "f16 cosine", "i8 euclidean"]);
 /** Int8 codes under one metric: the others are held against scan_i8 bit for bit (test/gpu/codes.test.ts). */
 const MATRIX_KINDS = new Set(["f16 cosine", "f16 dot", "f32 cosine"]);
 const isProduct = (c: ContractCase): boolean =>
@@ -91,7 +91,7 @@ const BACKENDS: readonly BackendUnderTest[] = [
     inWorkers: true,
     kernels: ["gemm_f32"],
     // Every variant takes seconds to compile in software: float32 under all metrics, the others under one each.
-    appliesTo: (c) => c.queries > 7 && GEMM_KINDS.includes(`${c.precision} ${c.metric}`),
+    appliesTo: (c) => c.queries > 7 && GEMM_KINDS.has(`${c.precision} ${c.metric}`),
   },
   {
     name: "GPU, matrix GEMM's plain twin",

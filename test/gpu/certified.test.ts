@@ -5,7 +5,6 @@
 import { createIndex, type IndexOptions, type VectorIndex } from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { FloatMetric } from "../../src/core/metric.ts";
 import { reference } from "../../src/core/reference.ts";
 import { makeData } from "../contract/data.ts";
 import { normal } from "../contract/random.ts";
@@ -40,7 +39,7 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
     const result = await index.search(queries, { k });
     for (let q = 0; q < result.queries; q++) {
       const query = queries.subarray(q * D, (q + 1) * D);
-      expect(result.hits(q)).toEqual(reference({ metric: index.metric as FloatMetric, rows, dimensions: D, query, k }));
+      expect(result.hits(q)).toEqual(reference({ metric: index.metric, rows, dimensions: D, query, k }));
     }
     expect(result.report).toMatchObject({ exact: true, backend: "gpu", degraded: [] });
     return result.report.scan;
@@ -125,7 +124,10 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
   test("certified falls to a full scan and that to float64 where candidates overflow, each counted", async () => {
     const rows = new Float32Array(1200 * D).fill(0.25);
     const query = structured(1, 5);
-    const certifiedThenFull = await open({ gpu: { learnRows: 1e9, rescanRows: 2000, candidateCapacity: 64 } }, { metric: "dot", scan: "certified" });
+    const certifiedThenFull = await open(
+      { gpu: { learnRows: 1e9, rescanRows: 2000, candidateCapacity: 64 } },
+      { metric: "dot", scan: "certified" },
+    );
     await certifiedThenFull.add(rows);
     const first = await certifiedThenFull.search(query, { k: 3 });
     expect([...first.rows]).toEqual([0, 1, 2]);
@@ -138,7 +140,11 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
     await toTheEnd.add(rows);
     const last = await toTheEnd.search(query, { k: 3 });
     expect([...last.rows]).toEqual([0, 1, 2]);
-    expect(last.report).toMatchObject({ exact: true, backend: "cpu", degraded: ["survivors-overflow:finished-on-cpu"] });
+    expect(last.report).toMatchObject({
+      exact: true,
+      backend: "cpu",
+      degraded: ["survivors-overflow:finished-on-cpu"],
+    });
     await toTheEnd.close();
   });
 
@@ -177,7 +183,10 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
 
   test("auto certifies large indexes on real adapters only, and never a metric without a bound", async () => {
     const rows = structured(500, 9);
-    for (const options of [{ scan: "auto", metric: "cosine" }, { scan: "auto", metric: "manhattan" }] as const) {
+    for (const options of [
+      { scan: "auto", metric: "cosine" },
+      { scan: "auto", metric: "manhattan" },
+    ] as const) {
       const index = await open({ gpu: { certifiedBytes: 1 } }, options);
       await index.add(rows);
       const { report } = await index.search(rows.subarray(0, D), { k: 1 });

@@ -46,7 +46,7 @@ async function tried(on: GPUDevice, asked: Asked, options: Partial<GemmChoiceOpt
   const failed: string[] = [];
   const choice = new GemmChoice({
     device: on,
-    pipelines: new Pipelines(device, 64),
+    pipelines: new Pipelines(device, 64, true),
     isAllowed: true,
     autotunes: false,
     firstShape: 0,

@@ -57,7 +57,9 @@ describe.skipIf(!gpuAvailable())("GloVe on the GPU", () => {
     expect(found.report.scan).toMatchObject({ method: "certified", rescans: 0 });
     expect(candidates).toBeLessThan(0.08 * words * QUERIES);
     expect(index.stats().gpu?.kernels["scan_f32"]).toBeUndefined();
-    console.info(`GloVe: ${prefix} directions, ${((100 * candidates) / words / QUERIES).toFixed(2)} % of the rows survive`);
+    console.info(
+      `GloVe: ${prefix} directions, ${((100 * candidates) / words / QUERIES).toFixed(2)} % of the rows survive`,
+    );
     await index.close();
   }, 240_000);
 });

@@ -52,7 +52,12 @@ describe("shards", () => {
     fc.assert(
       fc.property(many, ({ rowCount, rowBytes, beside, binding, budget }) => {
         const allBytes = rowBytes + beside;
-        const plan = planShards(rowCount, rowBytes, allBytes, limits({ maxBindingBytes: binding, memoryBudgetBytes: budget }));
+        const plan = planShards(
+          rowCount,
+          rowBytes,
+          allBytes,
+          limits({ maxBindingBytes: binding, memoryBudgetBytes: budget }),
+        );
         const ranges = shardRanges(rowCount, plan);
         let next = 0;
         for (const range of ranges) {

@@ -1,8 +1,15 @@
 /** Selecting on the GPU where it is hard: overflowing lists, ties, sorted rows, large k, filters of every selectivity. */
-import { createIndex, type IndexOptions, RowSet, type SearchOptions, type SearchResult, type VectorIndex } from "nearfield";
+import {
+  createIndex,
+  type IndexOptions,
+  RowSet,
+  type SearchOptions,
+  type SearchResult,
+  type VectorIndex,
+} from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { FloatMetric, Precision } from "../../src/core/metric.ts";
+import type { Precision } from "../../src/core/metric.ts";
 import { reference, storedRow } from "../../src/core/reference.ts";
 import { makeData } from "../contract/data.ts";
 import { uniform } from "../contract/random.ts";
@@ -35,11 +42,13 @@ describe.skipIf(!gpuAvailable())("selection on the GPU", () => {
   ): Promise<SearchResult> {
     const result = await index.search(queries, options);
     const stored = Float64Array.from(
-      Array.from({ length: rows.length / D }, (_, r) => [...storedRow(precision, rows.subarray(r * D, (r + 1) * D))]).flat(),
+      Array.from({ length: rows.length / D }, (_, r) => [
+        ...storedRow(precision, rows.subarray(r * D, (r + 1) * D)),
+      ]).flat(),
     );
     for (let q = 0; q < result.queries; q++) {
       const wanted = reference({
-        metric: index.metric as FloatMetric,
+        metric: index.metric,
         rows: stored,
         dimensions: D,
         query: storedQuery(precision, queries.subarray(q * D, (q + 1) * D)),
@@ -94,7 +103,10 @@ describe.skipIf(!gpuAvailable())("selection on the GPU", () => {
   test("thresholds are tightened on the way: candidates are a fraction of what the sample alone lets through", async () => {
     const { rows, queries } = makeData("gaussian", "euclidean", 8000, 4, D, 6);
     const candidates = async (expectedCandidates: number): Promise<number> => {
-      const index = await open({ gpu: { appendFrom: 1, sampleRows: 256, expectedCandidates } }, { metric: "euclidean" });
+      const index = await open(
+        { gpu: { appendFrom: 1, sampleRows: 256, expectedCandidates } },
+        { metric: "euclidean" },
+      );
       await index.add(rows);
       await searched(index, rows, queries, { k: 100 });
       const found = index.stats().gpu?.candidates ?? 0;

@@ -55,7 +55,6 @@ describe("createIndex", () => {
       { dimensions: D, precision: "b1", metric: "jaccard", scan: "certified" },
       "UNSUPPORTED",
     ],
-    ["the GPU with f16, not in this version", { dimensions: D, precision: "f16", backend: "gpu" }, "UNSUPPORTED"],
     ["an unknown scan", { dimensions: D, scan: "fast" }, "INVALID_OPTION"],
     ["an unknown backend", { dimensions: D, backend: "cuda" }, "INVALID_OPTION"],
     ["a device that is none", { dimensions: D, device: {} }, "INVALID_OPTION"],

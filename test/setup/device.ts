@@ -13,7 +13,9 @@ export async function openTestDevice(flags: readonly string[] = []): Promise<Tes
   const gpu = create([...flags]);
   const adapter = await gpu.requestAdapter();
   if (adapter === null) throw new Error("no adapter, although the set-up found one");
-  const requiredFeatures = (["timestamp-query", "subgroups", "shader-f16"] as const).filter((f) => adapter.features.has(f));
+  const requiredFeatures = (["timestamp-query", "subgroups", "shader-f16"] as const).filter((f) =>
+    adapter.features.has(f),
+  );
   const device = await adapter.requestDevice({ requiredFeatures });
   return { device, gpu, close: () => device.destroy() };
 }

@@ -54,7 +54,9 @@ describe("the certificate on GloVe's 100,000 most frequent words", () => {
         if (low <= threshold) survivors++;
       }
     }
-    console.info(`GloVe 100k: ${projection.length} directions, ${((100 * survivors) / WORDS / QUERIES).toFixed(2)} % survive`);
+    console.info(
+      `GloVe 100k: ${projection.length} directions, ${((100 * survivors) / WORDS / QUERIES).toFixed(2)} % survive`,
+    );
     expect(survivors).toBeGreaterThanOrEqual(K * QUERIES);
     expect(survivors).toBeLessThanOrEqual(0.08 * WORDS * QUERIES);
   }, 120_000);

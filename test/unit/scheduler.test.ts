@@ -24,6 +24,7 @@ function setUp(options: { windowMs?: number; maxQueued?: number } = {}): {
   const batches: (readonly Piece<TestJob>[])[] = [];
   const running: { resolve: () => void; reject: (error: Error) => void }[] = [];
   const scheduler = new Scheduler<TestJob>({
+    batchesInFlight: () => LIMITS.batchesInFlight,
     clock,
     windowMs: options.windowMs ?? 0,
     maxQueued: options.maxQueued ?? 1000,
