@@ -4,19 +4,12 @@
 //   results = [queries] survivors | [queries] candidates | [queries × room] row numbers
 //
 // Grid: x covers a query's candidates, y queries. Workgroup memory: none. Features: none.
-// No CPU twin: the contract table settles what it names. Parts: keys.
+// No CPU twin: the contract table settles what it names. Parts: keys, state.
 
 struct CompactParams {
   capacity : u32,   // candidates of a query
   room : u32,       // survivors of a query that are read back
   queries : u32,
-}
-
-struct QueryState {
-  threshold : f32,
-  pick : u32,
-  count : u32,
-  refined : u32,
 }
 
 @group(0) @binding(0) var<uniform> params : CompactParams;

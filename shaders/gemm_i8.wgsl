@@ -5,8 +5,9 @@
 // Grid: one workgroup = TR rows looked at × TQ queries; row tiles linear over x and y, query tiles
 // z. Workgroup memory: 64·(TQ + TR) + 8 bytes (8 KiB for 64 × 64). Features: none; dot4I8Packed is
 // native where the driver has integer dot products, else a polyfill that is slow and right.
-// CPU twin: scanCodes in test/gpu/twins.ts. Parts: keys, query, scan_params, codes, emit_keys or
-// emit_candidates, tile. Header: TQ, TR (multiples of 32), RQ, RR (RR a multiple of 4), THREADS.
+// No CPU twin: test/gpu/codes.test.ts compares it with scan_i8 bit for bit.
+// Parts: keys, query, scan_params, codes, emit_keys or emit_candidates, tile, emit_codes. Header: TQ,
+// TR (multiples of 32), RQ, RR (RR a multiple of 4), THREADS.
 
 @group(0) @binding(0) var<uniform> params : ScanParams;
 @group(0) @binding(1) var<storage, read> rows : array<vec4u>;              // codes, interleaved by 32

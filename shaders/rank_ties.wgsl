@@ -4,17 +4,10 @@
 // it NO_KEY. select_k then finds the last row that belongs, and compact takes no more.
 //
 // Grid: x covers a query's candidates, y queries. Workgroup memory: none. Features: none.
-// No CPU twin: the contract table settles what it names. Parts: keys.
+// No CPU twin: the contract table settles what it names. Parts: keys, state.
 
 struct TieParams {
   capacity : u32,   // candidates of a query
-}
-
-struct QueryState {
-  threshold : f32,
-  pick : u32,
-  count : u32,
-  refined : u32,
 }
 
 @group(0) @binding(0) var<uniform> params : TieParams;

@@ -6,20 +6,13 @@
 // Candidates that an earlier round refined (below `refined`) and those of other shards are left
 // alone. Grid: x covers a query's candidates, y queries. Workgroup memory: none. Features: none.
 // CPU twin: the contract table settles what is named and compares with the oracle.
-// Parts: keys, query, full.
+// Parts: keys, query, full, state.
 
 struct RefineParams {
   chunks : u32,      // 16-byte chunks of a row
   firstRow : u32,    // row number of the shard's row 0
   rows : u32,        // rows of the shard
   capacity : u32,    // candidates of a query
-}
-
-struct QueryState {
-  threshold : f32,
-  pick : u32,
-  count : u32,
-  refined : u32,
 }
 
 @group(0) @binding(0) var<uniform> params : RefineParams;

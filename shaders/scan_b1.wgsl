@@ -3,7 +3,7 @@
 //
 // Grid: one invocation per row looked at, linear over x and y; z counts groups of QB queries.
 // Workgroup memory: none. Features: none. CPU twin: distance_b1 (src/cpu/kernels-js.ts).
-// Parts: keys, query, scan_params, full, emit_keys, emit_candidates or emit_histogram. Header: QB.
+// Parts: keys, query, scan_params, eligible, full, emit_keys, emit_candidates or emit_histogram. Header: QB.
 
 @group(0) @binding(0) var<uniform> params : ScanParams;
 @group(0) @binding(1) var<storage, read> rows : array<vec4u>;              // interleaved by 32, 128 bits a chunk
@@ -23,18 +23,10 @@ fn scan_b1(@builtin(global_invocation_id) id : vec3u) {
   let row = row_at(i);
   let firstQuery = params.firstQuery + id.z * QB;
   let last = params.queries - 1u;
-  let word = (params.shardRow + row) >> 5u;
-  var wordOf : array<u32, QB>;
-  var any = 0u;
-  for (var q = 0u; q < QB; q++) {
-    if (firstQuery + q <= last) {
-      wordOf[q] = eligible[queryParams[firstQuery + q].eligibility * params.words + word];
-      any |= wordOf[q];
-    }
-  }
+  let words = eligible_words(firstQuery, row);
 
   var sums : array<vec4u, QB>;
-  if (any != 0u) {
+  if (words.any != 0u) {
     let base = (row >> 5u) * params.chunks * 32u + (row & 31u);
     for (var c = 0u; c < params.chunks; c++) {
       let x = rows[base + c * 32u];
@@ -56,7 +48,7 @@ fn scan_b1(@builtin(global_invocation_id) id : vec3u) {
     }
     let p = queryParams[query];
     let estimate = estimate_of(f32(sums[q].x + sums[q].y + sums[q].z + sums[q].w), term, p);
-    let isEligible = ((wordOf[q] >> (row & 31u)) & 1u) == 1u;
+    let isEligible = is_eligible(words, q, row);
     emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
   }
 }

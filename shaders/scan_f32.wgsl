@@ -3,7 +3,7 @@
 //
 // Grid: one invocation per row looked at, linear over x and y; z counts groups of QB queries.
 // Workgroup memory: none. Features: none. CPU twins: src/cpu/assembly/scan_f32.ts, kernels-js.ts.
-// Parts: keys, query, scan_params, full, emit_keys or emit_candidates. Header: QB (queries in registers).
+// Parts: keys, query, scan_params, eligible, full, emit_keys or emit_candidates. Header: QB (queries in registers).
 
 @group(0) @binding(0) var<uniform> params : ScanParams;
 @group(0) @binding(1) var<storage, read> rows : array<vec4u>;              // interleaved by 32
@@ -23,22 +23,14 @@ fn scan_f32(@builtin(global_invocation_id) id : vec3u) {
   let row = row_at(i);
   let firstQuery = params.firstQuery + id.z * QB;
   let last = params.queries - 1u;
-  let word = (params.shardRow + row) >> 5u;
-  var wordOf : array<u32, QB>;
-  var any = 0u;
-  for (var q = 0u; q < QB; q++) {
-    if (firstQuery + q <= last) {
-      wordOf[q] = eligible[queryParams[firstQuery + q].eligibility * params.words + word];
-      any |= wordOf[q];
-    }
-  }
+  let words = eligible_words(firstQuery, row);
 
   var sums : array<vec4f, QB>;
   var scale = 1.0;
   if (DTYPE == 2u) {
     scale = facts[row * FACTS + FACTS - 1u];
   }
-  if (any != 0u) { // a block of 32 rows that nobody may find is skipped together
+  if (words.any != 0u) { // a block of 32 rows that nobody may find is skipped together
     let base = (row >> 5u) * params.chunks * 32u + (row & 31u);
     let width = params.chunks * QUADS;
     for (var c = 0u; c < params.chunks; c++) {
@@ -64,7 +56,7 @@ fn scan_f32(@builtin(global_invocation_id) id : vec3u) {
     }
     let p = queryParams[query];
     let estimate = estimate_of(total(sums[q]), term, p);
-    let isEligible = ((wordOf[q] >> (row & 31u)) & 1u) == 1u;
+    let isEligible = is_eligible(words, q, row);
     emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
   }
 }

@@ -3,8 +3,9 @@
 // interval that is proven to hold the distance (parts/codes.wgsl).
 //
 // Grid: one invocation per row looked at, linear over x and y; z counts groups of QB queries.
-// Workgroup memory: none. Features: none. CPU twin: scanCodes in test/gpu/twins.ts.
-// Parts: keys, query, scan_params, codes, emit_keys or emit_candidates. Header: QB.
+// Workgroup memory: none. Features: none.
+// No CPU twin: test/gpu/codes.test.ts holds the lower ends against float64.
+// Parts: keys, query, scan_params, eligible, codes, emit_keys or emit_candidates. Header: QB.
 
 @group(0) @binding(0) var<uniform> params : ScanParams;
 @group(0) @binding(1) var<storage, read> rows : array<vec4u>;              // codes, interleaved by 32, 16 a chunk
@@ -25,18 +26,10 @@ fn scan_i8(@builtin(global_invocation_id) id : vec3u) {
   let row = row_at(i);
   let firstQuery = params.firstQuery + id.z * QB;
   let last = params.queries - 1u;
-  let word = (params.shardRow + row) >> 5u;
-  var wordOf : array<u32, QB>;
-  var any = 0u;
-  for (var q = 0u; q < QB; q++) {
-    if (firstQuery + q <= last) {
-      wordOf[q] = eligible[queryParams[firstQuery + q].eligibility * params.words + word];
-      any |= wordOf[q];
-    }
-  }
+  let words = eligible_words(firstQuery, row);
 
   var sums : array<i32, QB>;
-  if (any != 0u) {
+  if (words.any != 0u) {
     let base = (row >> 5u) * params.chunks * 32u + (row & 31u);
     for (var c = 0u; c < params.chunks; c++) {
       let x = rows[base + c * 32u];
@@ -52,7 +45,7 @@ fn scan_i8(@builtin(global_invocation_id) id : vec3u) {
     if (query > last) {
       return;
     }
-    let isEligible = ((wordOf[q] >> (row & 31u)) & 1u) == 1u;
+    let isEligible = is_eligible(words, q, row);
     emit(query, i, row, lower_end(sums[q], row, queryFacts[query]), isEligible);
   }
 }

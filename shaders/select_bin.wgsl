@@ -2,18 +2,11 @@
 // query's threshold; fewer rows than wanted rule nothing out. Clears the histogram for its next use.
 //
 // Grid: one invocation per query. Workgroup memory: none. Features: none. CPU twin: `selectBin` in
-// test/gpu/twins.ts. Parts: keys, query.
+// test/gpu/twins.ts. Parts: keys, query, state.
 
 struct BinParams {
   queries : u32,
   bins : u32,      // distances 0 … bins − 1
-}
-
-struct QueryState {
-  threshold : f32,
-  pick : u32,
-  count : u32,
-  refined : u32,
 }
 
 @group(0) @binding(0) var<uniform> params : BinParams;

@@ -8,7 +8,7 @@
 // Afterwards all candidates listed count as refined, or the list is emptied (`reset`).
 //
 // Grid: one workgroup per query. Workgroup memory: 1,104 bytes. Features: none. CPU twin:
-// `selectKth` in test/gpu/twins.ts. Parts: keys, query.
+// `selectKth` in test/gpu/twins.ts. Parts: keys, query, state.
 
 struct SelectParams {
   count : u32,      // entries of a list; 0: as many as the query has candidates
@@ -17,13 +17,6 @@ struct SelectParams {
   invert : u32,     // 0xffffffff where the list holds inverted keys, else 0
   isBound : u32,    // 1 BOUND, 0 PICK
   reset : u32,      // 1: the candidate list is empty afterwards
-}
-
-struct QueryState {
-  threshold : f32,
-  pick : u32,
-  count : u32,      // candidates found, those beyond the capacity included
-  refined : u32,    // candidates whose interval is known
 }
 
 @group(0) @binding(0) var<uniform> params : SelectParams;

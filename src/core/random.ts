@@ -1,4 +1,4 @@
-/** Seeded randomness: the same directions on every machine. */
+/** Seeded randomness: the same directions, probes and test data on every machine. */
 
 /** mulberry32: 32 bits of state, uniform in [0, 1). */
 export function uniform(seed: number): () => number {

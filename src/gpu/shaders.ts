@@ -8,6 +8,7 @@ import gemmF32 from "../../shaders/gemm_f32.wgsl?raw";
 import gemmI8 from "../../shaders/gemm_i8.wgsl?raw";
 import gemmI8Matrix from "../../shaders/gemm_i8_matrix.wgsl?raw";
 import codesPart from "../../shaders/parts/codes.wgsl?raw";
+import eligiblePart from "../../shaders/parts/eligible.wgsl?raw";
 import emitCandidates from "../../shaders/parts/emit_candidates.wgsl?raw";
 import emitCodes from "../../shaders/parts/emit_codes.wgsl?raw";
 import emitFull from "../../shaders/parts/emit_full.wgsl?raw";
@@ -20,6 +21,7 @@ import scanParams from "../../shaders/parts/scan_params.wgsl?raw";
 import stagedPart from "../../shaders/parts/staged.wgsl?raw";
 import sumMatrix from "../../shaders/parts/sum_matrix.wgsl?raw";
 import sumPlain from "../../shaders/parts/sum_plain.wgsl?raw";
+import statePart from "../../shaders/parts/state.wgsl?raw";
 import tilePart from "../../shaders/parts/tile.wgsl?raw";
 import rankTies from "../../shaders/rank_ties.wgsl?raw";
 import refine from "../../shaders/refine.wgsl?raw";
@@ -40,6 +42,8 @@ export type PartName =
   | "full"
   | "codes"
   | "tile"
+  | "eligible"
+  | "state"
   | "staged"
   | "sum_matrix"
   | "sum_plain"
@@ -56,6 +60,8 @@ export const PARTS: Readonly<Record<PartName, string>> = {
   full: fullPart,
   codes: codesPart,
   tile: tilePart,
+  eligible: eligiblePart,
+  state: statePart,
   staged: stagedPart,
   sum_matrix: sumMatrix,
   sum_plain: sumPlain,
@@ -108,20 +114,20 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   },
   scan_f32: {
     code: scanF32,
-    parts: ["keys", "query", "scan_params", "full"],
+    parts: ["keys", "query", "scan_params", "eligible", "full"],
     bindings: SCAN_BINDINGS,
     hasWorkgroupOverride: true,
   },
   scan_i8: {
     code: scanI8,
-    parts: ["keys", "query", "scan_params", "codes"],
+    parts: ["keys", "query", "scan_params", "eligible", "codes"],
     bindings: SCAN_BINDINGS,
     afterEmit: ["read"],
     hasWorkgroupOverride: true,
   },
   scan_b1: {
     code: scanB1,
-    parts: ["keys", "query", "scan_params", "full"],
+    parts: ["keys", "query", "scan_params", "eligible", "full"],
     bindings: SCAN_BINDINGS,
     hasWorkgroupOverride: true,
   },
@@ -153,13 +159,13 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   },
   select_k: {
     code: selectK,
-    parts: ["keys", "query"],
+    parts: ["keys", "query", "state"],
     bindings: ["params", "read", "read", "write"],
     hasWorkgroupOverride: true,
   },
   select_bin: {
     code: selectBin,
-    parts: ["keys", "query"],
+    parts: ["keys", "query", "state"],
     bindings: ["params", "write", "read", "write"],
     hasWorkgroupOverride: true,
   },
@@ -172,19 +178,19 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   },
   refine: {
     code: refine,
-    parts: ["keys", "query", "full"],
+    parts: ["keys", "query", "full", "state"],
     bindings: ["params", "read", "read", "read", "read", "read", "read", "write", "write"],
     hasWorkgroupOverride: true,
   },
   rank_ties: {
     code: rankTies,
-    parts: ["keys"],
+    parts: ["keys", "state"],
     bindings: ["params", "read", "read", "write"],
     hasWorkgroupOverride: true,
   },
   compact: {
     code: compact,
-    parts: ["keys"],
+    parts: ["keys", "state"],
     bindings: ["params", "read", "read", "read", "write"],
     hasWorkgroupOverride: true,
   },

@@ -1,15 +1,7 @@
 /** Seeded randomness: the same data on every machine and in the browser. */
+import { uniform } from "../../src/core/random.ts";
 
-/** mulberry32: 32 bits of state, uniform in [0, 1). */
-export function uniform(seed: number): () => number {
-  let state = seed >>> 0;
-  return () => {
-    state = (state + 0x6d2b79f5) >>> 0;
-    let t = Math.imul(state ^ (state >>> 15), state | 1);
-    t = (t + Math.imul(t ^ (t >>> 7), t | 61)) ^ t;
-    return ((t ^ (t >>> 14)) >>> 0) / 2 ** 32;
-  };
-}
+export { uniform };
 
 /** Standard normal, by Box and Muller. */
 export function normal(seed: number): () => number {
