@@ -27,7 +27,7 @@ import { Residency, type Shard } from "./residency.ts";
 import { ScanChoice } from "./scan-choice.ts";
 import { Throughput } from "./throughput.ts";
 import { bitmapWords, type Survivors, TileSearch } from "./tile-search.ts";
-import { Turns } from "./turns.ts";
+import { OvertakenError, Turns } from "./turns.ts";
 import { GemmChoice } from "./gemm-choice.ts";
 
 const WORKGROUP = 64;
@@ -191,10 +191,15 @@ export class GpuScanner implements Proposer {
   }
 
   async sync(source: RowSource): Promise<void> {
-    await this.#turns.run(
-      () => this.#synchronised(source, source.rowCount),
-      async () => {},
-    );
+    try {
+      await this.#turns.run(
+        () => this.#synchronised(source, source.rowCount),
+        async () => {},
+      );
+    } catch (cause) {
+      if (cause instanceof OvertakenError) return; // it was only to save time later
+      throw cause;
+    }
     this.#learnAhead(source);
   }
 
@@ -206,7 +211,7 @@ export class GpuScanner implements Proposer {
     let again: readonly Again[] | undefined;
     do {
       const pass = again;
-      again = await this.#withLessMemory(() =>
+      again = await this.#persistently(() =>
         this.#turns.run(
           () => this.#begin(source, batch, pass),
           async (under) => {
@@ -221,7 +226,7 @@ export class GpuScanner implements Proposer {
   }
 
   release(source: RowSource): void {
-    this.#turns.alone(() => {
+    void this.#turns.alone(() => {
       this.#copies.get(source)?.residency.dispose();
       this.#copies.delete(source);
     });
@@ -402,15 +407,20 @@ export class GpuScanner implements Proposer {
     copy.choice.learn(this.#options.slices).catch((cause: unknown) => this.#options.onVariantFailed("basis", cause));
   }
 
-  /** Runs the search; where the device has no memory for it, again with smaller tiles, then with rows streamed. */
-  async #withLessMemory<T>(search: () => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
+  /**
+   * Runs the search; where the device has no memory for it, again with smaller tiles, then with rows
+   * streamed; and where an earlier search failed under it, again as it is.
+   */
+  async #persistently<T>(search: () => Promise<T>): Promise<T> {
+    for (let shortages = 0, overtaken = 0; ; ) {
       try {
         return await search();
       } catch (cause) {
+        if (cause instanceof OvertakenError && overtaken++ < LIMITS.memoryAttempts * LIMITS.batchesInFlight) continue;
         if (!(cause instanceof GpuOutOfMemory)) throw cause;
+        const attempt = shortages++;
         if (attempt === LIMITS.memoryAttempts) throw outOfDeviceMemory(cause, this.#memory.bytesAllocated);
-        this.#shrink(attempt);
+        await this.#turns.alone(() => this.#shrink(attempt));
       }
     }
   }
