@@ -7,7 +7,6 @@ export class DeviceMemory {
   readonly #live = new Map<GPUBuffer, { readonly bytes: number; readonly id: number }>();
   #created = 0;
   #bytes = 0;
-  #peakBytes = 0;
   #destroyed = 0;
   #isClosed = false;
 
@@ -29,11 +28,6 @@ export class DeviceMemory {
     return this.#bytes;
   }
 
-  /** The most that was ever allocated at once. */
-  get peakBytes(): number {
-    return this.#peakBytes;
-  }
-
   /** A number that no other buffer of this memory ever has. */
   idOf(buffer: GPUBuffer): number {
     const entry = this.#live.get(buffer);
@@ -49,14 +43,11 @@ export class DeviceMemory {
     this.#live.set(buffer, { bytes, id: this.#created });
     this.#created++;
     this.#bytes += bytes;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
     return buffer;
   }
 
   write(buffer: GPUBuffer, offset: number, data: ArrayBufferView<ArrayBuffer>): void {
-    this.errors.run(() =>
-      this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength),
-    );
+    this.errors.run(() => this.device.queue.writeBuffer(buffer, offset, data.buffer, data.byteOffset, data.byteLength));
   }
 
   /** Idempotent, and takes undefined, so that owners can let go without asking. */

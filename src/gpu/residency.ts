@@ -17,7 +17,15 @@ import type { Commands } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
 import type { Pipelines } from "./pipelines.ts";
-import { grid, type PlanLimits, planShards, type ShardPlan, shardRanges, type ShardRange, STREAM_BUFFERS } from "./plan.ts";
+import {
+  grid,
+  type PlanLimits,
+  planShards,
+  type ShardPlan,
+  shardRanges,
+  type ShardRange,
+  STREAM_BUFFERS,
+} from "./plan.ts";
 import { indexExponent, rowExponent, type RowsScanned } from "./query.ts";
 
 /** Rows `first … first + count − 1` as a scan sees them. */
@@ -49,6 +57,8 @@ export interface ResidencyDeps {
   readonly commands: Commands;
   readonly limits: PlanLimits;
   readonly slices: WorkSlices;
+  /** Bytes handed to the queue before waiting for it. */
+  readonly uploadBytesInFlight: number;
   /** Called with bytes as they are handed to the queue. */
   readonly onUpload: (bytes: number) => void;
 }
@@ -139,7 +149,10 @@ export class Residency {
     const { metric, precision, maxNorm, rowBytes } = this.#source;
     const exponent = indexExponent(metric, precision, maxNorm);
     const certificate = this.#certificate;
-    if (exponent !== this.#exponent || (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))) {
+    if (
+      exponent !== this.#exponent ||
+      (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))
+    ) {
       this.#known.clear();
       if (certificate !== undefined) this.certify(undefined); // made for other magnitudes
     }
@@ -150,11 +163,12 @@ export class Residency {
     const streamsAnew = plan.streamRows !== this.#plan.streamRows;
     if (isCut || streamsAnew) this.#dropShards();
     this.#plan = plan;
-    for (const [index, range] of shardRanges(rowCount, plan).entries()) {
-      if (range.isResident) this.#fit(index, range);
-    }
+    // Stream buffers first: shards take their room to grow from what then remains of the budget.
     while (plan.streamRows > 0 && this.#streams.length < STREAM_BUFFERS) {
       this.#streams.push(this.#allocate(`stream ${this.#streams.length}`, plan.streamRows, false));
+    }
+    for (const [index, range] of shardRanges(rowCount, plan).entries()) {
+      if (range.isResident) this.#fit(index, range);
     }
     this.#deps.commands.submit();
     await this.#upload(Math.min(rowCount, plan.residentRows));
@@ -308,7 +322,7 @@ export class Residency {
     commands.submit();
     this.#deps.onUpload(bytes + facts.byteLength);
     this.#bytesInFlight += bytes;
-    if (this.#bytesInFlight > LIMITS.uploadBytesInFlight) {
+    if (this.#bytesInFlight > this.#deps.uploadBytesInFlight) {
       await memory.device.queue.onSubmittedWorkDone();
       this.#bytesInFlight = 0;
     }
@@ -384,7 +398,8 @@ export class Residency {
                 : term;
         scale = 2 ** rowExponent(metric, precision, norm, this.#exponent);
         scaledTerm = metric === "cosine" ? 1 / (norm * scale) : norm * scale;
-        if (values !== undefined) for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
+        if (values !== undefined)
+          for (let i = r * stride; i < (r + 1) * stride; i++) values[i] = (values[i] ?? 0) * scale;
       }
       facts[r * this.factWords] = scaledTerm;
       if (precision === "i8") facts[r * 2 + 1] = (scales[r] ?? 0) * scale;

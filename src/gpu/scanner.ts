@@ -37,6 +37,10 @@ export interface GpuTuning {
   readonly maxBindingBytes?: number;
   readonly maxWorkgroupsPerDimension?: number;
   readonly scoreBytes?: number;
+  /** How little may come of `scoreBytes` and of the memory budget where the device is out of memory. */
+  readonly leastScoreBytes?: number;
+  readonly leastBudgetBytes?: number;
+  readonly uploadBytesInFlight?: number;
   readonly rescanRows?: number;
   readonly marginRows?: number;
   readonly appendFrom?: number;
@@ -165,6 +169,9 @@ export class GpuScanner implements Proposer {
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();
+      // A buffer that there was no memory for looks like any other and stays invalid.
+      this.#tiles.dispose();
+      this.#readBack.dispose();
       this.#forgetCopies();
     });
   }
@@ -211,7 +218,7 @@ export class GpuScanner implements Proposer {
     let again: readonly Again[] | undefined;
     do {
       const pass = again;
-      again = await this.#persistently(() =>
+      again = await this.#persistently(source, () =>
         this.#turns.run(
           () => this.#begin(source, batch, pass),
           async (under) => {
@@ -252,6 +259,7 @@ export class GpuScanner implements Proposer {
           commands: this.#commands,
           limits: this.#limits,
           slices,
+          uploadBytesInFlight: tuning?.uploadBytesInFlight ?? LIMITS.uploadBytesInFlight,
           onUpload: (bytes) => {
             this.#uploadedBytes += bytes;
           },
@@ -330,11 +338,18 @@ export class GpuScanner implements Proposer {
     // Streamed rows cannot be scored at once: their second scan gets lists as long as lists may be.
     const capacity = mustScore && !asked.residency.isWhole ? this.#limits.rescanRows : this.#limits.candidateCapacity;
     const limits = { ...this.#limits, scoreBytes: this.#scoreBytes };
-    const plan = planTile(question, { ...limits, candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity });
+    const plan = planTile(question, {
+      ...limits,
+      candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity,
+    });
     const taken = queries.slice(0, plan.queries);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
     const most = Math.floor(this.#limits.maxBindingBytes / 4 / taken.length) - 2;
-    const fitting = Math.min(room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))), most, plan.capacity);
+    const fitting = Math.min(
+      room ?? readBackRoom(wanted, Math.max(marginRows, Math.ceil(wanted / 4))),
+      most,
+      plan.capacity,
+    );
     const { survivors } = await this.#tiles.begin({ ...asked, queries: taken, plan, room: fitting });
     survivors.catch(() => {}); // awaited in #finish; a failure before that must not go unhandled
     return {
@@ -409,9 +424,10 @@ export class GpuScanner implements Proposer {
 
   /**
    * Runs the search; where the device has no memory for it, again with smaller tiles, then with rows
-   * streamed; and where an earlier search failed under it, again as it is.
+   * that take no more room than they must, then with rows streamed; and where an earlier search failed
+   * under it, again as it is.
    */
-  async #persistently<T>(search: () => Promise<T>): Promise<T> {
+  async #persistently<T>(source: RowSource, search: () => Promise<T>): Promise<T> {
     for (let shortages = 0, overtaken = 0; ; ) {
       try {
         return await search();
@@ -420,20 +436,27 @@ export class GpuScanner implements Proposer {
         if (!(cause instanceof GpuOutOfMemory)) throw cause;
         const attempt = shortages++;
         if (attempt === LIMITS.memoryAttempts) throw outOfDeviceMemory(cause, this.#memory.bytesAllocated);
-        await this.#turns.alone(() => this.#shrink(attempt));
+        await this.#turns.alone(() => this.#shrink(attempt, source));
       }
     }
   }
 
-  /** Halves what tiles may take; from the second time on also what rows may, evicting them. */
-  #shrink(attempt: number): void {
-    this.#scoreBytes = Math.max(LIMITS.leastScoreBytes, this.#scoreBytes / 2);
-    this.#tiles.dispose();
+  /**
+   * Takes less, in a turn of its own: see `#persistently`. The failure has let go of the tile's
+   * buffers already. Never more than before, whatever the least is.
+   */
+  #shrink(attempt: number, source: RowSource): void {
+    const { tuning } = this.#options;
+    const halved = (bytes: number, least: number): number => Math.min(bytes, Math.max(least, bytes / 2));
+    this.#scoreBytes = halved(this.#scoreBytes, tuning?.leastScoreBytes ?? LIMITS.leastScoreBytes);
     if (attempt === 0) return;
-    const resident = [...this.#copies.values()].reduce((most, { residency }) => Math.max(most, residency.residentBytes), 0);
-    const present = Math.min(this.#memoryBudgetBytes, Math.max(resident, this.#memory.peakBytes));
-    this.#memoryBudgetBytes = Math.max(LIMITS.leastBudgetBytes, present / 2);
-    this.#forgetCopies();
+    // As much as the rows take without codes and without room to grow; then ever less.
+    const facts = source.precision === "i8" ? 2 : 1;
+    const needed = Math.ceil(source.rowCount / 32) * 32 * (source.rowBytes + facts * 4);
+    const present = Math.min(this.#memoryBudgetBytes, needed);
+    this.#memoryBudgetBytes =
+      attempt === 1 ? present : halved(present, tuning?.leastBudgetBytes ?? LIMITS.leastBudgetBytes);
+    this.#forgetCopies(); // another batch may have made some meanwhile
   }
 
   /** After a failure nobody knows which uploads arrived: the next search sends them again. */
@@ -471,7 +494,10 @@ const SHARED_ROOM = 4096;
 function grouped(again: readonly { readonly query: TakenQuery; readonly room: number }[]): Again[] {
   const few = again.filter(({ room }) => room <= SHARED_ROOM);
   const many = again.filter(({ room }) => room > SHARED_ROOM);
-  const together = { queries: few.map(({ query }) => query), room: few.reduce((most, { room }) => Math.max(most, room), 1) };
+  const together = {
+    queries: few.map(({ query }) => query),
+    room: few.reduce((most, { room }) => Math.max(most, room), 1),
+  };
   return [...(few.length > 0 ? [together] : []), ...many.map(({ query, room }) => ({ queries: [query], room }))];
 }
 
