@@ -234,7 +234,9 @@ export class GpuScanner implements Proposer {
 
   release(source: RowSource): void {
     void this.#turns.alone(() => {
-      this.#copies.get(source)?.residency.dispose();
+      const copy = this.#copies.get(source);
+      copy?.choice.stop();
+      copy?.residency.dispose();
       this.#copies.delete(source);
     });
   }
@@ -461,7 +463,10 @@ export class GpuScanner implements Proposer {
 
   /** After a failure nobody knows which uploads arrived: the next search sends them again. */
   #forgetCopies(): void {
-    for (const { residency } of this.#copies.values()) residency.dispose();
+    for (const { residency, choice } of this.#copies.values()) {
+      choice.stop();
+      residency.dispose();
+    }
     this.#copies.clear();
   }
 
