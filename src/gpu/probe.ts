@@ -102,7 +102,9 @@ export class Probe {
     }
   }
 
+  /** Lets go of the buffers, and of what WebGPU may have said of a run that failed otherwise: the next probe is not to blame. */
   #dispose(): void {
+    void this.#memory.errors.take();
     for (const buffer of this.#made.splice(0)) this.#memory.destroy(buffer);
   }
 
@@ -134,24 +136,27 @@ export class Probe {
     };
     const kernel = await this.#pipelines.get(this.#kernel, variant);
     const commands = new Commands(this.#memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
-    const tiles = Math.ceil(rows / this.#shape.rows);
-    commands.dispatch({
-      kernel,
-      params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
-      buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
-      grid: { x: tiles, y: 1 },
-      z: Math.ceil(queries / this.#shape.queries),
-    });
     const ring = new ReadBackRing(this.#memory);
-    const lists = await ring.read(commands, output, output.size);
-    const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
-    ring.dispose();
-    commands.dispose();
-    await settle(this.#memory.errors.take());
-    const all = new Uint32Array(counts.length + lists.length);
-    all.set(counts);
-    all.set(lists, counts.length);
-    return all;
+    const tiles = Math.ceil(rows / this.#shape.rows);
+    try {
+      commands.dispatch({
+        kernel,
+        params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
+        buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
+        grid: { x: tiles, y: 1 },
+        z: Math.ceil(queries / this.#shape.queries),
+      });
+      const lists = await ring.read(commands, output, output.size);
+      const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
+      await settle(this.#memory.errors.take());
+      const all = new Uint32Array(counts.length + lists.length);
+      all.set(counts);
+      all.set(lists, counts.length);
+      return all;
+    } finally {
+      ring.dispose();
+      commands.dispose();
+    }
   }
 
   #data(rows: number, elements: number, queries: number, isTimed = false): Data {
@@ -163,13 +168,20 @@ export class Probe {
     const bits = new Uint32Array(words);
     for (let row = 0; row < rows; row++) if (draw() < 0.8) bits[row >> 5] = (bits[row >> 5] ?? 0) | (1 << (row & 31));
     const isEligible = (row: number): boolean => (((bits[row >> 5] ?? 0) >>> (row & 31)) & 1) === 1;
-    const made = isCoded ? codedRows(rows, elements, chunks, draw, isTimed) : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
-    const asked = isCoded ? codedRows(queries, elements, chunks, draw, isTimed, false) : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
+    const made = isCoded
+      ? codedRows(rows, elements, chunks, draw, isTimed)
+      : plainRows(this.#precision, rows, elements, chunks, draw, isTimed);
+    const asked = isCoded
+      ? codedRows(queries, elements, chunks, draw, isTimed, false)
+      : plainRows("f32", queries, elements, (chunks * perChunk) / 4, draw, isTimed, false);
     const params = new Uint32Array(queries * QUERY_PARAM_WORDS);
     const floats = new Float32Array(params.buffer);
     const margin = isCoded ? undefined : scanMargin(this.#metric as FloatMetric, elements, 1, 1);
     for (let q = 0; q < queries; q++) {
-      floats.set([margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125], q * QUERY_PARAM_WORDS);
+      floats.set(
+        [margin?.relative ?? 0, margin?.perNorm ?? 0, margin?.absolute ?? 0, -(2 ** 125), 2 ** 125, 2 ** 125],
+        q * QUERY_PARAM_WORDS,
+      );
       params[q * QUERY_PARAM_WORDS + 6] = 1;
       floats[q * QUERY_PARAM_WORDS + 8] = 1;
     }
@@ -187,10 +199,18 @@ export class Probe {
       queries,
       chunks,
       words,
-      buffers: [this.#buffer(made.bytes), this.#buffer(rowFacts), this.#buffer(asked.bytes), this.#buffer(params), this.#buffer(bits)],
+      buffers: [
+        this.#buffer(made.bytes),
+        this.#buffer(rowFacts),
+        this.#buffer(asked.bytes),
+        this.#buffer(params),
+        this.#buffer(bits),
+      ],
       queryFacts: isCoded ? this.#buffer(queryFacts) : undefined,
       isEligible,
-      ...(isCoded ? codedAnswer(this.#metric, made, asked, elements) : plainAnswer(this.#metric, made, asked, elements)),
+      ...(isCoded
+        ? codedAnswer(this.#metric, made, asked, elements)
+        : plainAnswer(this.#metric, made, asked, elements)),
     };
   }
 }
@@ -258,7 +278,12 @@ function codedRows(
   return { ...made, value: (v, e) => view.getInt8(placeOf(v, e, 1, chunks, isInterleaved)) };
 }
 
-function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function plainAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+): Pick<Data, "low" | "tolerance"> {
   const margin = scanMargin(metric as FloatMetric, elements, 1, 1);
   const estimate = (query: number, row: number): number => {
     let product = 0;
@@ -285,7 +310,12 @@ function plainAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: 
   };
 }
 
-function codedAnswer(metric: Metric, rows: Vectors, queries: Vectors, elements: number): Pick<Data, "low" | "tolerance"> {
+function codedAnswer(
+  metric: Metric,
+  rows: Vectors,
+  queries: Vectors,
+  elements: number,
+): Pick<Data, "low" | "tolerance"> {
   return {
     low: (query, row) => {
       let sum = 0;
@@ -330,7 +360,8 @@ function checkCandidates(data: Data, words: Uint32Array, threshold: number): voi
     const count = words[q * 4 + 2] ?? 0;
     const at = data.queries * 4 + q * data.rows;
     const found = new Set(words.subarray(at, at + Math.min(count, data.rows)));
-    if (found.size !== count) throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
+    if (found.size !== count)
+      throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
     for (let row = 0; row < data.rows; row++) {
       const margin = data.low(q, row) - threshold;
       const isWithin = data.isEligible(row) && margin <= 0;
