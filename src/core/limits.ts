@@ -57,7 +57,8 @@ type Bound =
   | "basisWork"
   | "prefixQueries"
   | "prefixWork"
-  | "gpuFailures";
+  | "gpuFailures"
+  | "lastingDeviceMs";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Largest `dimensions`; the contract's. */
@@ -153,6 +154,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
 
   /** GPU batches that may fail in a row, without the device being lost, before the GPU is given up. */
   gpuFailures: 3,
+  /** A GPU device that lasted so long was a good one though nobody searched; one lost sooner and unused counts against RECOVERY_DELAYS_MS. */
+  lastingDeviceMs: 60_000,
 
   /** Rows that principal directions are learnt from: 10,000 settle the leading directions; more cost time and change little. */
   basisRows: 10_000,

@@ -113,6 +113,7 @@ export class Executor {
     try {
       const proposal = await proposer.propose(rows, batch);
       this.#gpuFailures = 0;
+      this.#options.session?.confirm(proposer);
       return proposal;
     } catch (cause) {
       if (cause instanceof DeviceLostError) {

@@ -5,6 +5,7 @@
 import type { OpenProposer, Proposer, ProposerFactory, ProposerRequest } from "../core/backend.ts";
 import type { Clock } from "../core/clock.ts";
 import type { EventSink } from "../core/events.ts";
+import { LIMITS } from "../core/limits.ts";
 
 export interface SessionOptions {
   readonly factory: ProposerFactory;
@@ -12,12 +13,15 @@ export interface SessionOptions {
   readonly request: ProposerRequest;
   readonly clock: Clock;
   readonly emit: EventSink;
-  /** Delay before each attempt to recover; after the last the session gives up. */
+  /**
+   * Delay before each attempt to recover; after the last the session gives up. A device that is lost
+   * before it answered anything was a failed attempt: the next delay follows, not the first one.
+   */
   readonly recoveryDelaysMs: readonly number[];
 }
 
 type State =
-  | { readonly kind: "open"; readonly open: OpenProposer }
+  | { readonly kind: "open"; readonly open: OpenProposer; readonly since: number; readonly nextAttempt: number }
   | { readonly kind: "recovering"; readonly cancel: () => void }
   | { readonly kind: "abandoned"; readonly reason: string; readonly isLoss: boolean }
   | { readonly kind: "closed" };
@@ -32,7 +36,7 @@ export class GpuSession {
   constructor(open: OpenProposer, options: SessionOptions) {
     this.#options = options;
     this.#last = open.proposer;
-    this.#state = this.#watch(open);
+    this.#state = this.#watch(open, 0);
   }
 
   /** The proposer to use now, if there is one. */
@@ -87,20 +91,30 @@ export class GpuSession {
     });
   }
 
+  /** Says that the proposer answered a batch: if its device is lost, recovery starts with the first delay again. */
+  confirm(proposer: Proposer): void {
+    const state = this.#state;
+    if (state.kind === "open" && state.open.proposer === proposer && state.nextAttempt > 0) {
+      this.#state = { ...state, nextAttempt: 0 };
+    }
+  }
+
   close(): void {
     if (this.#state.kind === "open") this.#state.open.proposer.close();
     if (this.#state.kind === "recovering") this.#state.cancel();
     this.#state = { kind: "closed" };
   }
 
-  #watch(open: OpenProposer): State {
+  #watch(open: OpenProposer, nextAttempt: number): State {
     void open.lost.then((reason) => this.#onLost(open, reason));
-    return { kind: "open", open };
+    return { kind: "open", open, since: this.#options.clock.now(), nextAttempt };
   }
 
   /** May be called twice for one loss (`lose`, then the device's own promise): the second finds another state. */
   #onLost(open: OpenProposer, reason: string): void {
     if (this.#state.kind !== "open" || this.#state.open !== open) return;
+    const { since, nextAttempt } = this.#state;
+    const hasLasted = this.#options.clock.now() - since >= LIMITS.lastingDeviceMs;
     this.#losses++;
     open.proposer.close();
     this.#options.emit({
@@ -108,7 +122,7 @@ export class GpuSession {
       level: "warning",
       message: `the GPU device was lost (${reason}); queries finish on the CPU while another is requested`,
     });
-    this.#recover(0, reason);
+    this.#recover(hasLasted ? 0 : nextAttempt, reason);
   }
 
   #recover(attempt: number, lastReason: string): void {
@@ -139,7 +153,7 @@ export class GpuSession {
       return;
     }
     this.#last = result.open.proposer;
-    this.#state = this.#watch(result.open);
+    this.#state = this.#watch(result.open, attempt + 1);
     emit({
       code: "device-recovered",
       level: "info",

@@ -12,11 +12,11 @@ export class GpuOutOfMemory extends Error {
 const KINDS = ["validation", "out-of-memory", "internal"] as const satisfies readonly GPUErrorFilter[];
 
 /** What some calls will have reported: `settle` it. */
-export type PendingErrors = readonly Promise<GPUError | null>[];
+export type PendingErrors = readonly Promise<GPUError | Error | null>[];
 
 export class ErrorScopes {
   readonly #device: GPUDevice;
-  #pending: Promise<GPUError | null>[] = [];
+  #pending: Promise<GPUError | Error | null>[] = [];
 
   constructor(device: GPUDevice) {
     this.#device = device;
@@ -28,8 +28,9 @@ export class ErrorScopes {
       return call();
     } finally {
       for (let i = 0; i < KINDS.length; i++) {
-        // On a lost device popping rejects; the loss itself is reported by `device.lost`.
-        this.#pending.push(this.#device.popErrorScope().catch(() => null));
+        // On a lost device popping may reject, and elsewhere only if somebody else popped our scope:
+        // then nobody knows what the calls did, which is a failure, too.
+        this.#pending.push(this.#device.popErrorScope().catch(asError));
       }
     }
   }
@@ -51,7 +52,11 @@ export async function settle(pending: PendingErrors): Promise<void> {
   }
 }
 
+function asError(cause: unknown): Error {
+  return cause instanceof Error ? cause : new Error(String(cause));
+}
+
 /** By name: in Node the GPUOutOfMemoryError class is not a global. */
-function isOutOfMemory(error: GPUError): boolean {
+function isOutOfMemory(error: GPUError | Error): boolean {
   return error.constructor.name === "GPUOutOfMemoryError";
 }

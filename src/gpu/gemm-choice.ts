@@ -77,6 +77,7 @@ export class GemmChoice {
   readonly #options: GemmChoiceOptions;
   readonly #memory: DeviceMemory;
   readonly #failed = new Set<string>();
+  #isClosed = false;
   /** What was found for each kind of scan. */
   readonly #chosen = new Map<string, Gemm | undefined>();
 
@@ -104,6 +105,7 @@ export class GemmChoice {
   }
 
   close(): void {
+    this.#isClosed = true;
     this.#memory.destroyAll();
   }
 
@@ -147,7 +149,7 @@ export class GemmChoice {
         passing.push(gemm);
         if (!autotunes) break;
       } catch (cause) {
-        if (await lostSoon(device)) throw cause;
+        if (this.#isClosed || (await lostSoon(device))) throw cause;
         this.#failed.add(name);
         onFailure(name, cause);
       }
@@ -164,14 +166,20 @@ export class GemmChoice {
     );
     const known = passing.find((gemm) => nameOf(gemm) === chosenByAdapter.get(key));
     if (known !== undefined) return known;
-    let best: Gemm | undefined;
-    let least = Infinity;
-    for (const gemm of passing) {
-      const ms = await new Probe(this.#memory, pipelines, gemm, metric, precision).time();
-      if (ms < least) [best, least] = [gemm, ms];
+    try {
+      let best: Gemm | undefined;
+      let least = Infinity;
+      for (const gemm of passing) {
+        const ms = await new Probe(this.#memory, pipelines, gemm, metric, precision).time();
+        if (ms < least) [best, least] = [gemm, ms];
+      }
+      if (best !== undefined) chosenByAdapter.set(key, nameOf(best));
+      return best;
+    } catch (cause) {
+      // A search shall not fail, nor make room, for the stopwatch's sake: all of these are right.
+      if (this.#isClosed || (await lostSoon(device))) throw cause;
+      return passing[0];
     }
-    if (best !== undefined) chosenByAdapter.set(key, nameOf(best));
-    return best;
   }
 }
 

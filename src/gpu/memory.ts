@@ -7,7 +7,6 @@ export class DeviceMemory {
   readonly #live = new Map<GPUBuffer, { readonly bytes: number; readonly id: number }>();
   #created = 0;
   #bytes = 0;
-  #peakBytes = 0;
   #destroyed = 0;
   #isClosed = false;
 
@@ -29,11 +28,6 @@ export class DeviceMemory {
     return this.#bytes;
   }
 
-  /** The most that was ever allocated at once. */
-  get peakBytes(): number {
-    return this.#peakBytes;
-  }
-
   /** A number that no other buffer of this memory ever has. */
   idOf(buffer: GPUBuffer): number {
     const entry = this.#live.get(buffer);
@@ -49,7 +43,6 @@ export class DeviceMemory {
     this.#live.set(buffer, { bytes, id: this.#created });
     this.#created++;
     this.#bytes += bytes;
-    this.#peakBytes = Math.max(this.#peakBytes, this.#bytes);
     return buffer;
   }
 

@@ -167,6 +167,8 @@ export class Pipelines {
   async #compile(name: KernelName, variant: Variant, key: string): Promise<Kernel> {
     const device = this.#device;
     const label = `nearfield ${key}`;
+    // What is wrong with it the pipeline's rejection tells; without a scope the caller's device would be told as well.
+    device.pushErrorScope("validation");
     const module = device.createShaderModule({ label, code: sourceOf(name, variant) });
     const bindings = [...bindingsOf(name, variant).entries()].filter(([, binding]) => binding !== "none");
     const layout = device.createBindGroupLayout({
@@ -180,6 +182,7 @@ export class Pipelines {
             : { type: binding === "read" ? "read-only-storage" : "storage" },
       })),
     });
+    void device.popErrorScope().catch(() => {});
     const constants: Record<string, number> = {};
     if (KERNELS[name].hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroupOf(name);
     if (variant.usesPick !== undefined) constants["USES_PICK"] = Number(variant.usesPick);

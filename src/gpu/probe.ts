@@ -110,7 +110,9 @@ export class Probe {
     }
   }
 
+  /** Lets go of the buffers, and of what WebGPU may have said of a run that failed otherwise: the next probe is not to blame. */
   #dispose(): void {
+    void this.#memory.errors.take();
     for (const buffer of this.#made.splice(0)) this.#memory.destroy(buffer);
   }
 
@@ -142,24 +144,27 @@ export class Probe {
     };
     const kernel = await this.#pipelines.get(this.#kernel, variant);
     const commands = new Commands(this.#memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
-    const tiles = Math.ceil(rows / tile.rows);
-    commands.dispatch({
-      kernel,
-      params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
-      buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
-      grid: { x: tiles, y: 1 },
-      z: Math.ceil(queries / tile.queries),
-    });
     const ring = new ReadBackRing(this.#memory);
-    const lists = await ring.read(commands, output, output.size);
-    const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
-    ring.dispose();
-    commands.dispose();
-    await settle(this.#memory.errors.take());
-    const all = new Uint32Array(counts.length + lists.length);
-    all.set(counts);
-    all.set(lists, counts.length);
-    return all;
+    const tiles = Math.ceil(rows / tile.rows);
+    try {
+      commands.dispatch({
+        kernel,
+        params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
+        buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
+        grid: { x: tiles, y: 1 },
+        z: Math.ceil(queries / tile.queries),
+      });
+      const lists = await ring.read(commands, output, output.size);
+      const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
+      await settle(this.#memory.errors.take());
+      const all = new Uint32Array(counts.length + lists.length);
+      all.set(counts);
+      all.set(lists, counts.length);
+      return all;
+    } finally {
+      ring.dispose();
+      commands.dispose();
+    }
   }
 
   #data(rows: number, elements: number, queries: number, isTimed = false): Data {

@@ -57,6 +57,8 @@ export interface ResidencyDeps {
   readonly commands: Commands;
   readonly limits: PlanLimits;
   readonly slices: WorkSlices;
+  /** Bytes handed to the queue before waiting for it. */
+  readonly uploadBytesInFlight: number;
   /** Called with bytes as they are handed to the queue. */
   readonly onUpload: (bytes: number) => void;
 }
@@ -165,11 +167,12 @@ export class Residency {
     const streamsAnew = plan.streamRows !== this.#plan.streamRows;
     if (isCut || streamsAnew) this.#dropShards();
     this.#plan = plan;
-    for (const [index, range] of shardRanges(rowCount, plan).entries()) {
-      if (range.isResident) this.#fit(index, range);
-    }
+    // Stream buffers first: shards take their room to grow from what then remains of the budget.
     while (plan.streamRows > 0 && this.#streams.length < STREAM_BUFFERS) {
       this.#streams.push(this.#allocate(`stream ${this.#streams.length}`, plan.streamRows, false));
+    }
+    for (const [index, range] of shardRanges(rowCount, plan).entries()) {
+      if (range.isResident) this.#fit(index, range);
     }
     this.#deps.commands.submit();
     await this.#upload(Math.min(rowCount, plan.residentRows));
@@ -327,7 +330,7 @@ export class Residency {
     commands.submit();
     this.#deps.onUpload(bytes + facts.byteLength);
     this.#bytesInFlight += bytes;
-    if (this.#bytesInFlight > LIMITS.uploadBytesInFlight) {
+    if (this.#bytesInFlight > this.#deps.uploadBytesInFlight) {
       await memory.device.queue.onSubmittedWorkDone();
       this.#bytesInFlight = 0;
     }

@@ -37,6 +37,7 @@ export class ScanChoice {
   #queries = 0;
   #rescans = 0;
   #isGivenUp = false;
+  #isStopped = false;
 
   constructor(source: RowSource, options: ScanChoiceOptions) {
     this.#source = source;
@@ -61,8 +62,14 @@ export class ScanChoice {
   /** Whether it is time to learn; `learn` then. */
   get shallLearn(): boolean {
     const { rowCount, precision } = this.#source;
-    if (this.#isLearning || this.#isGivenUp || precision === "i8" || this.#metric() === undefined) return false;
+    if (this.#isLearning || this.#isStopped || this.#isGivenUp || precision === "i8" || this.#metric() === undefined)
+      return false;
     return rowCount >= this.#options.learnRows && rowCount >= 16 * this.#learntRows;
+  }
+
+  /** Ends learning that is under way, before it reads the rows again, and for good. */
+  stop(): void {
+    this.#isStopped = true;
   }
 
   /** Learns directions from the rows there are; the next `apply` uses them. */
@@ -73,13 +80,14 @@ export class ScanChoice {
     this.#isLearning = true;
     try {
       const count = Math.min(rowCount, basisSampleRows(dimensions));
-      const sample = await sampleOf(this.#source, rowCount, count, slices);
-      const basis = await sliced(learnBasis({ metric, dimensions, sample, count }), slices);
+      const sample = await this.#sliced(sampling(this.#source, rowCount, count), slices);
+      if (sample === undefined) return;
+      const basis = await this.#sliced(learnBasis({ metric, dimensions, sample, count }), slices);
+      if (basis === undefined) return;
       const { rowBytes } = this.#source;
-      const choice = await sliced(
-        choosePrefix({ basis, metric, sample, count, rowCount, rowBytesFull: rowBytes }),
-        slices,
-      );
+      const choosing = choosePrefix({ basis, metric, sample, count, rowCount, rowBytesFull: rowBytes });
+      const choice = await this.#sliced(choosing, slices);
+      if (choice === undefined) return;
       this.#learntRows = rowCount;
       const isShorter = choice.m < dimensions && choice.m <= MOST_DIRECTIONS;
       this.#projection = isShorter ? { basis, directions: choice.m } : undefined;
@@ -98,6 +106,17 @@ export class ScanChoice {
     if (this.#options.scan === "auto" && this.#rescans > MOST_RESCANS * this.#queries) this.#isGivenUp = true;
     this.#queries /= 2;
     this.#rescans /= 2;
+  }
+
+  /** Runs a generator that yields its work, in slices; undefined when stopped. */
+  async #sliced<T>(work: Generator<number, T>, slices: WorkSlices): Promise<T | undefined> {
+    for (;;) {
+      if (this.#isStopped) return undefined;
+      const step = work.next();
+      if (step.done === true) return step.value;
+      const turn = slices.take(step.value);
+      if (turn !== undefined) await turn;
+    }
   }
 
   #metric(): ProductMetric | undefined {
@@ -119,23 +138,12 @@ export class ScanChoice {
   }
 }
 
-/** Runs a generator that yields its work, in slices. */
-async function sliced<T>(work: Generator<number, T>, slices: WorkSlices): Promise<T> {
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return step.value;
-    const turn = slices.take(step.value);
-    if (turn !== undefined) await turn;
-  }
-}
-
 /** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`. */
-async function sampleOf(source: RowSource, rowCount: number, count: number, slices: WorkSlices): Promise<Float32Array> {
+function* sampling(source: RowSource, rowCount: number, count: number): Generator<number, Float32Array> {
   const { dimensions } = source;
   const sample = new Float32Array(count * dimensions);
   for (let i = 0; i < count; i++) {
-    const turn = slices.take(2 * dimensions);
-    if (turn !== undefined) await turn;
+    yield 2 * dimensions; // the row is read afterwards: a view of it does not outlive the wait
     decode(source, Math.floor((i * rowCount) / count), sample, i * dimensions);
   }
   return sample;

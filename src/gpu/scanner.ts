@@ -28,7 +28,7 @@ import { Residency, type Shard } from "./residency.ts";
 import { ScanChoice } from "./scan-choice.ts";
 import { Throughput } from "./throughput.ts";
 import { bitmapWords, type Survivors, TileSearch } from "./tile-search.ts";
-import { Turns } from "./turns.ts";
+import { OvertakenError, Turns } from "./turns.ts";
 import { GemmChoice } from "./gemm-choice.ts";
 
 const WORKGROUP = 64;
@@ -38,6 +38,10 @@ export interface GpuTuning {
   readonly maxBindingBytes?: number;
   readonly maxWorkgroupsPerDimension?: number;
   readonly scoreBytes?: number;
+  /** How little may come of `scoreBytes` and of the memory budget where the device is out of memory. */
+  readonly leastScoreBytes?: number;
+  readonly leastBudgetBytes?: number;
+  readonly uploadBytesInFlight?: number;
   readonly rescanRows?: number;
   readonly marginRows?: number;
   readonly appendFrom?: number;
@@ -169,6 +173,9 @@ export class GpuScanner implements Proposer {
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();
+      // A buffer that there was no memory for looks like any other and stays invalid.
+      this.#tiles.dispose();
+      this.#readBack.dispose();
       this.#forgetCopies();
     });
   }
@@ -195,10 +202,15 @@ export class GpuScanner implements Proposer {
   }
 
   async sync(source: RowSource): Promise<void> {
-    await this.#turns.run(
-      () => this.#synchronised(source, source.rowCount),
-      async () => {},
-    );
+    try {
+      await this.#turns.run(
+        () => this.#synchronised(source, source.rowCount),
+        async () => {},
+      );
+    } catch (cause) {
+      if (cause instanceof OvertakenError) return; // it was only to save time later
+      throw cause;
+    }
     this.#learnAhead(source);
   }
 
@@ -210,7 +222,7 @@ export class GpuScanner implements Proposer {
     let again: readonly Again[] | undefined;
     do {
       const pass = again;
-      again = await this.#withLessMemory(() =>
+      again = await this.#persistently(source, () =>
         this.#turns.run(
           () => this.#begin(source, batch, pass),
           async (under) => {
@@ -225,8 +237,10 @@ export class GpuScanner implements Proposer {
   }
 
   release(source: RowSource): void {
-    this.#turns.alone(() => {
-      this.#copies.get(source)?.residency.dispose();
+    void this.#turns.alone(() => {
+      const copy = this.#copies.get(source);
+      copy?.choice.stop();
+      copy?.residency.dispose();
       this.#copies.delete(source);
     });
   }
@@ -257,6 +271,7 @@ export class GpuScanner implements Proposer {
           commands: this.#commands,
           limits: this.#limits,
           slices,
+          uploadBytesInFlight: tuning?.uploadBytesInFlight ?? LIMITS.uploadBytesInFlight,
           onUpload: (bytes) => {
             this.#uploadedBytes += bytes;
           },
@@ -422,36 +437,49 @@ export class GpuScanner implements Proposer {
     copy.choice.learn(this.#options.slices).catch((cause: unknown) => this.#options.onVariantFailed("basis", cause));
   }
 
-  /** Runs the search; where the device has no memory for it, again with smaller tiles, then with rows streamed. */
-  async #withLessMemory<T>(search: () => Promise<T>): Promise<T> {
-    for (let attempt = 0; ; attempt++) {
+  /**
+   * Runs the search; where the device has no memory for it, again with smaller tiles, then with rows
+   * that take no more room than they must, then with rows streamed; and where an earlier search failed
+   * under it, again as it is.
+   */
+  async #persistently<T>(source: RowSource, search: () => Promise<T>): Promise<T> {
+    for (let shortages = 0, overtaken = 0; ; ) {
       try {
         return await search();
       } catch (cause) {
+        if (cause instanceof OvertakenError && overtaken++ < LIMITS.memoryAttempts * LIMITS.batchesInFlight) continue;
         if (!(cause instanceof GpuOutOfMemory)) throw cause;
+        const attempt = shortages++;
         if (attempt === LIMITS.memoryAttempts) throw outOfDeviceMemory(cause, this.#memory.bytesAllocated);
-        this.#shrink(attempt);
+        await this.#turns.alone(() => this.#shrink(attempt, source));
       }
     }
   }
 
-  /** Halves what tiles may take; from the second time on also what rows may, evicting them. */
-  #shrink(attempt: number): void {
-    this.#scoreBytes = Math.max(LIMITS.leastScoreBytes, this.#scoreBytes / 2);
-    this.#tiles.dispose();
+  /**
+   * Takes less, in a turn of its own: see `#persistently`. The failure has let go of the tile's
+   * buffers already. Never more than before, whatever the least is.
+   */
+  #shrink(attempt: number, source: RowSource): void {
+    const { tuning } = this.#options;
+    const halved = (bytes: number, least: number): number => Math.min(bytes, Math.max(least, bytes / 2));
+    this.#scoreBytes = halved(this.#scoreBytes, tuning?.leastScoreBytes ?? LIMITS.leastScoreBytes);
     if (attempt === 0) return;
-    const resident = [...this.#copies.values()].reduce(
-      (most, { residency }) => Math.max(most, residency.residentBytes),
-      0,
-    );
-    const present = Math.min(this.#memoryBudgetBytes, Math.max(resident, this.#memory.peakBytes));
-    this.#memoryBudgetBytes = Math.max(LIMITS.leastBudgetBytes, present / 2);
-    this.#forgetCopies();
+    // As much as the rows take without codes and without room to grow; then ever less.
+    const facts = source.precision === "i8" ? 2 : 1;
+    const needed = Math.ceil(source.rowCount / 32) * 32 * (source.rowBytes + facts * 4);
+    const present = Math.min(this.#memoryBudgetBytes, needed);
+    this.#memoryBudgetBytes =
+      attempt === 1 ? present : halved(present, tuning?.leastBudgetBytes ?? LIMITS.leastBudgetBytes);
+    this.#forgetCopies(); // another batch may have made some meanwhile
   }
 
   /** After a failure nobody knows which uploads arrived: the next search sends them again. */
   #forgetCopies(): void {
-    for (const { residency } of this.#copies.values()) residency.dispose();
+    for (const { residency, choice } of this.#copies.values()) {
+      choice.stop();
+      residency.dispose();
+    }
     this.#copies.clear();
   }
 
