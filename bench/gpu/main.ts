@@ -28,6 +28,7 @@ options:
   --rows-limit N     at most N rows, to try a run quickly
   --minutes N        begin no index that would take longer than that (default 8 with --core, else no limit)
   --threads N        CPU workers of the engine
+  --matrix           let the engine use matrix units where the device has them (off in releases until proven)
   --out FILE         where to append results (default bench/results/<adapter>.jsonl)
   --resume FILE      results of an earlier run of this commit: what stands there is not repeated`;
 
@@ -40,6 +41,7 @@ const OPTIONS = {
   "rows-limit": { type: "string" },
   minutes: { type: "string" },
   threads: { type: "string" },
+  matrix: { type: "boolean", default: false },
   out: { type: "string" },
   resume: { type: "string", multiple: true },
   help: { type: "boolean", default: false },
@@ -80,7 +82,7 @@ async function run(bench: BenchDevice, cases: readonly Case[], values: Values): 
   console.log(`features ${bench.adapter.features.join(" ")}`);
   const peaks = await measurePeaks(bench, values.smoke ? SMOKE_EFFORT : FULL_EFFORT);
   if (!values.smoke) console.log(peakLines(peaks).join("\n"));
-  const record = runRecord(bench, values.smoke ? null : peaks, values.smoke);
+  const record = runRecord(bench, values.smoke ? null : peaks, values);
   const path = values.out ?? join(root, "bench", "results", `${adapterSlug(bench.adapter)}.jsonl`);
   const done = doneKeys([path, ...(values.resume ?? [])].flatMap(readRecords), record);
   const file = new ResultFile(path);
@@ -118,6 +120,7 @@ async function runCases(
       bench,
       peaks: record.peaks ?? undefined,
       threads: values.threads === undefined ? undefined : Number(values.threads),
+      usesMatrixUnits: values.matrix,
       onProgress: (stage) => progress.show(cases.length - left, `${caseKey(group[0] as Case)}: ${stage}`),
     });
     for await (const [c, outcome] of measured) {
@@ -155,7 +158,7 @@ function minutesOf(values: Values): number {
   return values.full || values.case !== undefined ? Infinity : 8;
 }
 
-function runRecord(bench: BenchDevice, peaks: Peaks | null, smoke: boolean): RunRecord {
+function runRecord(bench: BenchDevice, peaks: Peaks | null, { smoke, matrix }: Values): RunRecord {
   return {
     schema,
     commit: commitOf(root),
@@ -169,7 +172,7 @@ function runRecord(bench: BenchDevice, peaks: Peaks | null, smoke: boolean): Run
       memoryBytes: totalmem(),
     },
     adapter: bench.adapter,
-    flags: DAWN_FLAGS,
+    flags: matrix ? [...DAWN_FLAGS, "nearfield:matrix"] : DAWN_FLAGS,
     peaks,
   };
 }

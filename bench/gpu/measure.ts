@@ -31,6 +31,7 @@ export interface MeasureOptions {
   /** Undefined: a smoke run, which records no speed. */
   readonly peaks: Peaks | undefined;
   readonly threads: number | undefined;
+  readonly usesMatrixUnits: boolean;
   readonly onProgress: (stage: string) => void;
 }
 
@@ -99,8 +100,8 @@ function gib(bytes: number): string {
   return (bytes / 2 ** 30).toFixed(1);
 }
 
-function openIndex(shape: IndexShape, { bench, threads }: MeasureOptions): Promise<VectorIndex> {
-  const internals: Internals = { gpu: { timestamps: 1 } };
+function openIndex(shape: IndexShape, { bench, threads, usesMatrixUnits }: MeasureOptions): Promise<VectorIndex> {
+  const internals: Internals = { gpu: { timestamps: 1, ...(usesMatrixUnits ? { matrix: 1 } : {}) } };
   const { dimensions, metric, precision, scan } = shape;
   const options = { dimensions, metric, precision, scan, backend: "gpu", device: bench.device } as const;
   return createIndex(withInternals({ ...options, ...(threads === undefined ? {} : { threads }) }, internals));

@@ -162,6 +162,7 @@ export function doneKeys(records: readonly ResultRecord[], run: RunRecord): Set<
     const isSame =
       record.commit === run.commit &&
       record.smoke === run.smoke &&
+      record.flags.join() === run.flags.join() &&
       adapterName(record.adapter) === adapterName(run.adapter);
     if (isSame) done.add(record.key);
   }
