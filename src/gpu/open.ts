@@ -4,7 +4,8 @@ import type { EventSink } from "../core/events.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
 import { onDeviceLost } from "./device-loss.ts";
-import { GpuScanner, type GpuTuning } from "./scanner.ts";
+import { GpuScanner } from "./scanner.ts";
+import type { GpuTuning } from "./tuning.ts";
 
 export function gpuFactory(
   provider: GpuProvider,

@@ -8,12 +8,21 @@ import { systemClock } from "../core/clock.ts";
 import { scanMargin } from "../core/margin.ts";
 import type { FloatMetric, Metric, Precision } from "../core/metric.ts";
 import { uniform } from "../core/random.ts";
-import { floatToHalf, halfToFloat } from "../core/half.ts";
 import { Commands } from "./commands.ts";
 import { settle } from "./error-scopes.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
 import { type Emit, type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
+import {
+  type Asked,
+  checkCandidates,
+  checkKeys,
+  codedAnswer,
+  codedRows,
+  medianLow,
+  plainAnswer,
+  plainRows,
+} from "./probe-answers.ts";
 import { QUERY_PARAM_WORDS } from "./query.ts";
 import { ReadBackRing } from "./read-back.ts";
 
@@ -35,21 +44,12 @@ const SHAPES = [
 /** Rows × elements × queries of a timed run: 32 MiB of float32 rows. */
 const TIMED = { rows: 65_536, elements: 128, queries: 256 } as const;
 const TIMED_RUNS = 3;
-/** Absolute bound of what an int8 certificate's float32 arithmetic may be off in a probe. */
-const CODE_TOLERANCE = 2 ** -12;
-
 /** One shape's data, as the kernel reads it and as float64 sees it. */
-interface Data {
-  readonly rows: number;
-  readonly queries: number;
+interface Data extends Asked {
   readonly chunks: number;
   readonly words: number;
   readonly buffers: readonly GPUBuffer[];
   readonly queryFacts: GPUBuffer | undefined;
-  /** The lower end that the kernel should find, within `tolerance`. */
-  readonly low: (query: number, row: number) => number;
-  readonly tolerance: (query: number, row: number) => number;
-  readonly isEligible: (row: number) => boolean;
 }
 
 export class Probe {
@@ -229,157 +229,4 @@ export class Probe {
 function factsOf(isCoded: boolean, metric: Metric, precision: Precision): number {
   if (!isCoded) return precision === "i8" ? 2 : 1;
   return metric === "cosine" ? 2 : 3;
-}
-
-/** Vectors as a kernel reads them, and their elements. */
-interface Vectors {
-  readonly bytes: Uint8Array<ArrayBuffer>;
-  readonly scale: number;
-  readonly value: (vector: number, element: number) => number;
-}
-
-/** Byte of element `e` of vector `v`, of `size` bytes each, in the interleaved or the row-major layout. */
-function placeOf(v: number, e: number, size: number, chunks: number, isInterleaved: boolean): number {
-  const byte = e * size;
-  const chunk = byte >> 4;
-  const at = isInterleaved ? ((v >> 5) * chunks + chunk) * 32 + (v & 31) : v * chunks + chunk;
-  return at * 16 + (byte & 15);
-}
-
-function plainRows(
-  precision: Precision,
-  count: number,
-  elements: number,
-  chunks: number,
-  draw: () => number,
-  isTimed: boolean,
-  isInterleaved = true,
-): Vectors {
-  const size = { f32: 4, f16: 2, i8: 1, b1: 1 }[precision];
-  const bytes = new Uint8Array(Math.ceil(count / 32) * 32 * chunks * 16);
-  const view = new DataView(bytes.buffer);
-  const scale = precision === "i8" ? 1 / 127 : 1;
-  for (let v = 0; v < count && !isTimed; v++) {
-    for (let e = 0; e < elements; e++) {
-      const value = draw() * 2 - 1;
-      const at = placeOf(v, e, size, chunks, isInterleaved);
-      if (precision === "f32") view.setFloat32(at, value, true);
-      else if (precision === "f16") view.setUint16(at, floatToHalf(value), true);
-      else view.setInt8(at, Math.round(value * 127));
-    }
-  }
-  const value = (v: number, e: number): number => {
-    const at = placeOf(v, e, size, chunks, isInterleaved);
-    if (precision === "f32") return view.getFloat32(at, true);
-    return precision === "f16" ? halfToFloat(view.getUint16(at, true)) : view.getInt8(at) * Math.fround(scale);
-  };
-  return { bytes, scale, value };
-}
-
-function codedRows(
-  count: number,
-  elements: number,
-  chunks: number,
-  draw: () => number,
-  isTimed: boolean,
-  isInterleaved = true,
-): Vectors {
-  const made = plainRows("i8", count, elements, chunks, draw, isTimed, isInterleaved);
-  const view = new DataView(made.bytes.buffer);
-  return { ...made, value: (v, e) => view.getInt8(placeOf(v, e, 1, chunks, isInterleaved)) };
-}
-
-function plainAnswer(
-  metric: Metric,
-  rows: Vectors,
-  queries: Vectors,
-  elements: number,
-  coarse: number,
-): Pick<Data, "low" | "tolerance"> {
-  const margin = scanMargin(metric as FloatMetric, elements, 1, 1);
-  const estimate = (query: number, row: number): number => {
-    let product = 0;
-    let squares = 0;
-    let magnitudes = 0;
-    for (let e = 0; e < elements; e++) {
-      const q = queries.value(query, e);
-      const x = rows.value(row, e);
-      product += q * x;
-      squares += (q - x) ** 2;
-      magnitudes += Math.abs(q - x);
-    }
-    if (metric === "cosine") return 1 - product * 0.75;
-    return metric === "dot" ? -product : metric === "euclidean" ? squares : magnitudes;
-  };
-  const marginOf = (e: number): number => margin.relative * Math.abs(e) + margin.perNorm * 0.75 + margin.absolute;
-  return {
-    low: (query, row) => {
-      const e = estimate(query, row);
-      return e - marginOf(e) - coarse * (metric === "dot" ? 0.75 : 1);
-    },
-    // Elements are up to 1, so vectors up to √elements long: the margin, made for length 1, times that.
-    tolerance: (query, row) => marginOf(estimate(query, row)) + elements * 2 ** -20,
-  };
-}
-
-function codedAnswer(
-  metric: Metric,
-  rows: Vectors,
-  queries: Vectors,
-  elements: number,
-): Pick<Data, "low" | "tolerance"> {
-  return {
-    low: (query, row) => {
-      let sum = 0;
-      for (let e = 0; e < elements; e++) sum += queries.value(query, e) * rows.value(row, e);
-      const ip = sum * Math.fround(queries.scale) * Math.fround(rows.scale);
-      if (metric === "cosine") return 1 - ip - 0.125;
-      return metric === "dot" ? -ip - 0.125 * 2 : 3 + 2 - 2 * ip - 2 * 0.125 * Math.sqrt(2);
-    },
-    tolerance: () => CODE_TOLERANCE * Math.max(1, elements / 16),
-  };
-}
-
-function medianLow(data: Data): number {
-  const lows = Array.from({ length: data.rows }, (_, row) => data.low(0, row)).sort((a, b) => a - b);
-  return Math.fround(lows[data.rows >> 1] ?? 0);
-}
-
-function valueOf(key: number): number {
-  const bits = key >>> 31 === 1 ? key & 0x7fffffff : ~key;
-  return new Float32Array(Uint32Array.of(bits >>> 0).buffer)[0] ?? Number.NaN;
-}
-
-function checkKeys(data: Data, keys: Uint32Array): void {
-  for (let q = 0; q < data.queries; q++) {
-    for (let row = 0; row < data.rows; row++) {
-      const key = keys[q * data.rows + row] ?? 0;
-      if (!data.isEligible(row)) {
-        if (key !== 0xffffffff) throw new Error(`probe: a key for row ${row}, which query ${q} may not find`);
-        continue;
-      }
-      const [got, wanted] = [valueOf(key), data.low(q, row)];
-      if (!(Math.abs(got - wanted) <= data.tolerance(q, row))) {
-        throw new Error(`probe: ${got} for query ${q} and row ${row}, wanted ${wanted}`);
-      }
-    }
-  }
-}
-
-/** `words`: [queries × 4] states, then [queries × rows] lists. */
-function checkCandidates(data: Data, words: Uint32Array, threshold: number): void {
-  for (let q = 0; q < data.queries; q++) {
-    const count = words[q * 4 + 2] ?? 0;
-    const at = data.queries * 4 + q * data.rows;
-    const found = new Set(words.subarray(at, at + Math.min(count, data.rows)));
-    if (found.size !== count)
-      throw new Error(`probe: ${count} candidates of query ${q}, ${found.size} of them distinct`);
-    for (let row = 0; row < data.rows; row++) {
-      const margin = data.low(q, row) - threshold;
-      const isWithin = data.isEligible(row) && margin <= 0;
-      // What lies within the tolerance of the threshold may go either way.
-      if (found.has(row) !== isWithin && !(data.isEligible(row) && Math.abs(margin) <= data.tolerance(q, row)))
-        throw new Error(`probe: row ${row} ${isWithin ? "is not" : "is"} a candidate of query ${q}`);
-    }
-  }
 }

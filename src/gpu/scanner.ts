@@ -14,6 +14,7 @@ import { NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { Certificate } from "./certificate-copy.ts";
+import { Copies } from "./copies.ts";
 import { Commands, type CommandCounters } from "./commands.ts";
 import type { OpenDevice } from "./device.ts";
 import { GpuOutOfMemory } from "./error-scopes.ts";
@@ -24,47 +25,14 @@ import type { Gemm } from "./probe.ts";
 import { type PlanLimits, planTile, readBackRoom, type TileQuestion } from "./plan.ts";
 import { type ScanQuery, scanQuery } from "./query.ts";
 import { ReadBackRing } from "./read-back.ts";
-import { Residency, type Shard } from "./residency.ts";
-import { ScanChoice } from "./scan-choice.ts";
+import type { Residency, Shard } from "./residency.ts";
+import type { ScanChoice } from "./scan-choice.ts";
 import { Throughput } from "./throughput.ts";
-import { bitmapWords, type Survivors, TileSearch } from "./tile-search.ts";
+import { bitmapWords } from "./tile.ts";
+import { type Survivors, TileSearch } from "./tile-search.ts";
+import { type GpuTuning, planLimits, WORKGROUP } from "./tuning.ts";
 import { OvertakenError, Turns } from "./turns.ts";
 import { GemmChoice } from "./gemm-choice.ts";
-
-const WORKGROUP = 64;
-
-/** Limits that tests make small to reach sharding, streaming, tiling and rescans with few rows. */
-export interface GpuTuning {
-  readonly maxBindingBytes?: number;
-  readonly maxWorkgroupsPerDimension?: number;
-  readonly scoreBytes?: number;
-  /** How little may come of `scoreBytes` and of the memory budget where the device is out of memory. */
-  readonly leastScoreBytes?: number;
-  readonly leastBudgetBytes?: number;
-  readonly uploadBytesInFlight?: number;
-  readonly rescanRows?: number;
-  readonly marginRows?: number;
-  readonly appendFrom?: number;
-  readonly sampleRows?: number;
-  readonly expectedCandidates?: number;
-  readonly candidateCapacity?: number;
-  readonly certifiedBytes?: number;
-  readonly learnRows?: number;
-  /** Multiply-adds of a submit, in place of what is measured. */
-  readonly submitWork?: number;
-  /** 1: GEMMs for batches on any adapter, a software rasteriser too; 0: on none. */
-  readonly gemm?: number;
-  /** Which GEMM shapes of the table to leave out: those before this one. */
-  readonly gemmShape?: number;
-  /** Queries from which a GEMM is worth it, in place of a quarter of its tile. */
-  readonly gemmFrom?: number;
-  /** Kernels on matrix units, 1: where the device has them; 2: as their twins in plain WGSL; 0: none. */
-  readonly matrix?: number;
-  /** 0: no autotune, the table's first variant that passes its probe. */
-  readonly autotune?: number;
-  /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. */
-  readonly timestamps?: number;
-}
 
 export interface GpuOptions {
   readonly open: OpenDevice;
@@ -74,12 +42,6 @@ export interface GpuOptions {
   readonly onVariantFailed: (variant: string, cause: unknown) => void;
   readonly tuning?: GpuTuning;
   readonly clock?: Clock;
-}
-
-/** One row store on the device. */
-interface Copy {
-  readonly residency: Residency;
-  readonly choice: ScanChoice;
 }
 
 interface TakenQuery {
@@ -120,7 +82,7 @@ export class GpuScanner implements Proposer {
   readonly #memory: DeviceMemory;
   readonly #commands: Commands;
   readonly #counters: CommandCounters = { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} };
-  readonly #copies = new Map<RowSource, Copy>();
+  readonly #copies: Copies;
   readonly #tiles: TileSearch;
   readonly #readBack: ReadBackRing;
   readonly #throughput = new Throughput();
@@ -144,7 +106,13 @@ export class GpuScanner implements Proposer {
     const { device } = options.open;
     this.#memoryBudgetBytes = options.memoryBudgetBytes ?? Infinity;
     this.#scoreBytes = tuning?.scoreBytes ?? LIMITS.scoreBytes;
-    this.#limits = this.#planLimits(device);
+    const budget = (): number => this.#memoryBudgetBytes;
+    this.#limits = {
+      ...planLimits(device, tuning),
+      get memoryBudgetBytes() {
+        return budget(); // shrinks where the device has less
+      },
+    };
     this.#memory = new DeviceMemory(device);
     const pipelines = pipelinesOf(device, WORKGROUP, this.info.software);
     const isTimed = tuning?.timestamps === 1 && device.features.has("timestamp-query");
@@ -171,18 +139,31 @@ export class GpuScanner implements Proposer {
       mostRegisterQueries: this.info.software ? 8 : 16,
       workPerSubmit,
     });
+    this.#copies = new Copies({
+      memory: this.#memory,
+      pipelines,
+      commands: this.#commands,
+      limits: this.#limits,
+      slices: options.slices,
+      uploadBytesInFlight: tuning?.uploadBytesInFlight ?? LIMITS.uploadBytesInFlight,
+      onUpload: (bytes) => {
+        this.#uploadedBytes += bytes;
+      },
+      scan: options.scan,
+      isSoftware: this.info.software,
+      tuning,
+      onLearningFailed: (cause) => options.onVariantFailed("basis", cause),
+    });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();
       // A buffer that there was no memory for looks like any other and stays invalid.
       this.#tiles.dispose();
       this.#readBack.dispose();
-      this.#forgetCopies();
+      this.#copies.forget();
     });
   }
 
   get stats(): GpuStats {
-    const copies = [...this.#copies.values()].map(({ residency }) => residency);
-    const sum = (of: (residency: Residency) => number): number => copies.reduce((all, copy) => all + of(copy), 0);
     return {
       submits: this.#counters.submits,
       dispatches: this.#counters.dispatches,
@@ -192,11 +173,11 @@ export class GpuScanner implements Proposer {
       buffersCreated: this.#memory.buffersCreated,
       bindGroupsCreated: this.#counters.bindGroupsCreated,
       bytesAllocated: this.#memory.bytesAllocated,
-      residentBytes: sum((residency) => residency.residentBytes),
-      peakResidentBytes: sum((residency) => residency.peakBytes),
+      residentBytes: this.#copies.sum((residency) => residency.residentBytes),
+      peakResidentBytes: this.#copies.sum((residency) => residency.peakBytes),
       streamedRows: this.#tiles.streamedRows,
       candidates: this.#candidates,
-      shards: sum((residency) => residency.shardCount),
+      shards: this.#copies.sum((residency) => residency.shardCount),
       ...(this.#timer === undefined ? {} : { kernelMs: this.#timer.milliseconds }),
     };
   }
@@ -204,14 +185,14 @@ export class GpuScanner implements Proposer {
   async sync(source: RowSource): Promise<void> {
     try {
       await this.#turns.run(
-        () => this.#synchronised(source, source.rowCount),
+        () => this.#copies.synchronised(source, source.rowCount),
         async () => {},
       );
     } catch (cause) {
       if (cause instanceof OvertakenError) return; // it was only to save time later
       throw cause;
     }
-    this.#learnAhead(source);
+    if (!this.#isClosed) this.#copies.learnAhead(source);
   }
 
   async propose(source: RowSource, batch: Batch): Promise<Proposal> {
@@ -232,17 +213,12 @@ export class GpuScanner implements Proposer {
         ),
       );
     } while (again.length > 0);
-    this.#learnAhead(source);
+    if (!this.#isClosed) this.#copies.learnAhead(source);
     return { candidates, rescans, certified, directions };
   }
 
   release(source: RowSource): void {
-    void this.#turns.alone(() => {
-      const copy = this.#copies.get(source);
-      copy?.choice.stop();
-      copy?.residency.dispose();
-      this.#copies.delete(source);
-    });
+    void this.#turns.alone(() => this.#copies.release(source));
   }
 
   /** Runs `task` at `close`: the device's loss is nobody's business afterwards. */
@@ -254,57 +230,16 @@ export class GpuScanner implements Proposer {
     this.#isClosed = true;
     for (const task of this.#closing.splice(0)) task();
     this.#turns.close();
-    this.#forgetCopies();
+    this.#copies.forget();
     this.#memory.destroyAll();
     this.#gemm.close();
     this.#open.close();
   }
 
-  #copy(source: RowSource): Copy {
-    let copy = this.#copies.get(source);
-    if (copy === undefined) {
-      const { scan, slices, tuning } = this.#options;
-      copy = {
-        residency: new Residency(source, {
-          memory: this.#memory,
-          pipelines: pipelinesOf(this.#open.device, WORKGROUP, this.info.software),
-          commands: this.#commands,
-          limits: this.#limits,
-          slices,
-          uploadBytesInFlight: tuning?.uploadBytesInFlight ?? LIMITS.uploadBytesInFlight,
-          onUpload: (bytes) => {
-            this.#uploadedBytes += bytes;
-          },
-        }),
-        choice: new ScanChoice(source, {
-          scan,
-          isSoftware: this.info.software,
-          memoryBudgetBytes: this.#memoryBudgetBytes,
-          certifiedBytes: tuning?.certifiedBytes ?? LIMITS.certifiedBytes,
-          learnRows: tuning?.learnRows ?? LIMITS.learnRows,
-        }),
-      };
-      this.#copies.set(source, copy);
-    }
-    return copy;
-  }
-
-  async #synchronised(source: RowSource, rowCount: number): Promise<Copy> {
-    const copy = this.#copy(source);
-    copy.choice.apply(copy.residency, this.#memory, rowCount);
-    await copy.residency.sync(rowCount);
-    if (copy.residency.certificate === undefined) {
-      // Norms of another magnitude undo a certificate: it is made anew for them.
-      copy.choice.apply(copy.residency, this.#memory, rowCount);
-      if (copy.residency.certificate !== undefined) await copy.residency.sync(rowCount);
-    }
-    return copy;
-  }
-
   /** Records and submits what is asked of the batch: all of it, or, `again`, some of its queries with more room. */
   async #begin(source: RowSource, batch: Batch, again: readonly Again[] | undefined): Promise<BatchUnderWay> {
     const rowCount = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
-    const { residency, choice } = await this.#synchronised(source, Math.max(rowCount, source.rowCount));
+    const { residency, choice } = await this.#copies.synchronised(source, Math.max(rowCount, source.rowCount));
     const shards = residency.shards(rowCount);
     const certificate = again === undefined && residency.isWhole ? residency.certificate : undefined;
     const before = this.#commands.workSubmitted;
@@ -430,13 +365,6 @@ export class GpuScanner implements Proposer {
     return grouped(again);
   }
 
-  /** Learns what the codes should be made of, once in a while, and beside everything else. */
-  #learnAhead(source: RowSource): void {
-    const copy = this.#copies.get(source);
-    if (copy === undefined || this.#isClosed || !copy.choice.shallLearn) return;
-    copy.choice.learn(this.#options.slices).catch((cause: unknown) => this.#options.onVariantFailed("basis", cause));
-  }
-
   /**
    * Runs the search; where the device has no memory for it, again with smaller tiles, then with rows
    * that take no more room than they must, then with rows streamed; and where an earlier search failed
@@ -471,38 +399,7 @@ export class GpuScanner implements Proposer {
     const present = Math.min(this.#memoryBudgetBytes, needed);
     this.#memoryBudgetBytes =
       attempt === 1 ? present : halved(present, tuning?.leastBudgetBytes ?? LIMITS.leastBudgetBytes);
-    this.#forgetCopies(); // another batch may have made some meanwhile
-  }
-
-  /** After a failure nobody knows which uploads arrived: the next search sends them again. */
-  #forgetCopies(): void {
-    for (const { residency, choice } of this.#copies.values()) {
-      choice.stop();
-      residency.dispose();
-    }
-    this.#copies.clear();
-  }
-
-  #planLimits(device: GPUDevice): PlanLimits {
-    const { tuning } = this.#options;
-    // NVIDIA's Vulkan driver refuses bindings of 2 GiB and more whatever it reports (crbug 435684920).
-    const largest = Math.min(device.limits.maxStorageBufferBindingSize, device.limits.maxBufferSize, 2 ** 31 - 4);
-    const budget = (): number => this.#memoryBudgetBytes;
-    return {
-      maxBindingBytes: tuning?.maxBindingBytes ?? largest,
-      maxWorkgroupsPerDimension: tuning?.maxWorkgroupsPerDimension ?? device.limits.maxComputeWorkgroupsPerDimension,
-      workgroup: WORKGROUP,
-      get memoryBudgetBytes() {
-        return budget();
-      },
-      scoreBytes: this.#scoreBytes,
-      batchQueries: LIMITS.batchQueries,
-      appendFrom: tuning?.appendFrom ?? LIMITS.appendFromQueries,
-      sampleRows: [tuning?.sampleRows ?? LIMITS.sampleLeastRows, tuning?.sampleRows ?? LIMITS.sampleMostRows],
-      expectedCandidates: tuning?.expectedCandidates ?? LIMITS.expectedCandidates,
-      rescanRows: tuning?.rescanRows ?? LIMITS.rescanRows,
-      candidateCapacity: tuning?.candidateCapacity,
-    };
+    this.#copies.forget(); // another batch may have made some meanwhile
   }
 }
 
