@@ -67,12 +67,17 @@ fn load_queries(firstQuery : u32, chunk : u32, lane : u32) {
 }
 
 @compute @workgroup_size(THREADS)
-fn gemm_f32(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_index) lane : u32) {
-  let first = (group.y * params.width + group.x) * TR;
+fn gemm_f32(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) lane : u32,
+) {
+  let tile = tile_of(group, groups);
+  let first = tile.x * TR;
   if (first >= params.rows) { // uniform: of the whole workgroup
     return;
   }
-  let firstQuery = params.firstQuery + group.z * TQ;
+  let firstQuery = params.firstQuery + tile.y * TQ;
   if (!is_tile_eligible(first, firstQuery, lane)) {
     fill_tile(first, firstQuery, lane);
     return;

@@ -21,16 +21,21 @@ const CHUNKS : u32 = 4u;              // chunks of a step
 const TX : u32 = TR / RR;
 const TY : u32 = TQ / RQ;
 
-var<workgroup> rowTile : array<vec4u, CHUNKS * TR>;     // [chunk][row]
+var<workgroup> rowTile : array<vec4u, CHUNKS * TR>;     // [chunk][row % 4][row / 4]: lanes read side by side
 var<workgroup> queryTile : array<vec4u, CHUNKS * TQ>;   // [chunk][query]
 
 @compute @workgroup_size(THREADS)
-fn gemm_i8(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_index) lane : u32) {
-  let first = (group.y * params.width + group.x) * TR;
+fn gemm_i8(
+  @builtin(workgroup_id) group : vec3u,
+  @builtin(num_workgroups) groups : vec3u,
+  @builtin(local_invocation_index) lane : u32,
+) {
+  let tile = tile_of(group, groups);
+  let first = tile.x * TR;
   if (first >= params.rows) { // uniform: of the whole workgroup
     return;
   }
-  let firstQuery = params.firstQuery + group.z * TQ;
+  let firstQuery = params.firstQuery + tile.y * TQ;
   if (!is_tile_eligible(first, firstQuery, lane)) {
     fill_tile(first, firstQuery, lane);
     return;
@@ -46,7 +51,8 @@ fn gemm_i8(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_index
       if (c < params.chunks) {
         data = rows[((row >> 5u) * params.chunks + c) * 32u + (row & 31u)];
       }
-      rowTile[t] = data;
+      let r = t % TR;
+      rowTile[t / TR * TR + r % 4u * (TR / 4u) + r / 4u] = data;
     }
     for (var t = lane; t < TQ * CHUNKS; t += THREADS) {
       let query = min(firstQuery + t % TQ, params.queries - 1u);
@@ -60,11 +66,11 @@ fn gemm_i8(@builtin(workgroup_id) group : vec3u, @builtin(local_invocation_index
     workgroupBarrier();
     for (var c = 0u; c < CHUNKS; c++) {
       for (var rb = 0u; rb < RR / 4u; rb++) {
-        let base = c * TR + (rb * TX + tx) * 4u;
+        let base = c * TR + rb * TX + tx;
         let x0 = rowTile[base];
-        let x1 = rowTile[base + 1u];
-        let x2 = rowTile[base + 2u];
-        let x3 = rowTile[base + 3u];
+        let x1 = rowTile[base + TR / 4u];
+        let x2 = rowTile[base + TR / 2u];
+        let x3 = rowTile[base + TR / 4u * 3u];
         for (var qb = 0u; qb < RQ; qb++) {
           let y = queryTile[c * TQ + qb * TY + ty];
           acc[qb * (RR / 4u) + rb] += vec4i(dot16(x0, y), dot16(x1, y), dot16(x2, y), dot16(x3, y));

@@ -11,7 +11,10 @@ fn emit(query : u32, i : u32, row : u32, low : f32, isEligible : bool) {
   let key = select(NO_KEY, key_of(low), isEligible);
   keys[query * params.keyStride + params.keyOffset + i] = key;
   if (params.delegateStride != 0u && isEligible) {
-    atomicMax(&delegates[query * params.delegateStride + ((params.keyOffset + i) >> params.delegateShift)], ~key);
+    let at = query * params.delegateStride + ((params.keyOffset + i) >> params.delegateShift);
+    if (~key > atomicLoad(&delegates[at])) { // seldom, once a few of the group are in
+      atomicMax(&delegates[at], ~key);
+    }
   }
 }
 

@@ -4,6 +4,13 @@
 var<workgroup> eligibleWords : atomic<u32>;
 var<workgroup> eligibleSum : u32;
 
+// Which tile of rows (x) and which of queries (y) a workgroup takes. Workgroups that start one after
+// the other take the same rows with other queries: rows come from memory once, not once a query tile.
+fn tile_of(group : vec3u, groups : vec3u) -> vec2u {
+  let i = group.x + groups.x * (group.y + groups.y * group.z);
+  return vec2u(i / groups.z, i % groups.z);
+}
+
 // Uniform over the workgroup. `first`: the first of the rows looked at, `firstQuery`: the first query.
 fn is_tile_eligible(first : u32, firstQuery : u32, lane : u32) -> bool {
   const WORDS = TR / 32u;

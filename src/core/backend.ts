@@ -107,7 +107,7 @@ export interface RowSource {
   scales(first: number, count: number): Float32Array;
 }
 
-/** Proposes candidates from its own copies of the rows. One proposal runs at a time. */
+/** Proposes candidates from its own copies of the rows. Proposals may overlap; each sees the rows that its batch names. */
 export interface Proposer {
   readonly info: BackendInfo;
   /** Brings the copies up to the first `rowCount` rows of `source`; running it early only saves time later. */

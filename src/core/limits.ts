@@ -31,6 +31,7 @@ type Bound =
   | "workerStartMs"
   | "marginRows"
   | "rescanRows"
+  | "rescanTiles"
   | "scoreBytes"
   | "stagingBytes"
   | "stagingBuffers"
@@ -113,6 +114,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   marginRows: 16,
   /** Survivors of one query that a GPU rescan reads back; beyond it a sequential float64 scan is cheaper than gathering. */
   rescanRows: 1 << 17,
+  /** GPU tiles of a second try in one turn: each may hold a read-back buffer of 512 KiB. */
+  rescanTiles: 16,
   /** Bytes of the keys and candidates of one GPU query tile; more tiles cost more passes over the rows. */
   scoreBytes: 256 * MiB,
   /** Upload piece: a staging buffer, and the slice the caller's thread copies at once. */

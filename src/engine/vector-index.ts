@@ -340,8 +340,9 @@ export class Index implements VectorIndex {
     const { tally } = job;
     let total = 0;
     for (let q = 0; q < job.queries; q++) total += eligibilityOf(job, q).count;
-    const isAnswered = tally.answeredByGpu + tally.answeredByCpu > 0;
-    const byGpu = isAnswered ? tally.answeredByGpu >= tally.answeredByCpu : this.#parts.session?.proposer !== undefined;
+    const answered = tally.answeredByGpu + tally.answeredByCpu;
+    const byGpu =
+      answered > 0 ? tally.answeredByGpu >= tally.answeredByCpu : this.#parts.session?.proposer !== undefined;
     const now = this.#parts.clock.now();
     const startedAt = Math.min(tally.startedAt, tally.finishedAt);
     return {
@@ -351,7 +352,8 @@ export class Index implements VectorIndex {
       total,
       degraded: [...tally.degraded],
       scan: {
-        method: tally.certified === 0 ? "full" : tally.certified === job.queries ? "certified" : "mixed",
+        // Of the queries that any row could answer.
+        method: tally.certified === 0 ? "full" : tally.certified === answered ? "certified" : "mixed",
         prefixDimensions: tally.certified === 0 ? this.dimensions : tally.directions,
         survivors: tally.survivors,
         rescans: tally.rescans,

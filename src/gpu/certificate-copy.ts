@@ -4,7 +4,7 @@
  * themselves lie in the shards (residency.ts).
  */
 import type { RowSource } from "../core/backend.ts";
-import { type Basis, orthonormalityDefect, type ProductMetric } from "../core/basis.ts";
+import type { ProductMetric } from "../core/basis.ts";
 import { float32EncodingSlack } from "../core/encoding-f32.ts";
 import { unitExponent } from "../core/margin.ts";
 import { floatBits } from "./commands.ts";
@@ -28,6 +28,8 @@ export interface Certificate {
   readonly unit: number;
   /** `unit, errorSlack … defect` of EncodeParams, as float bits. */
   readonly paramBits: readonly number[];
+  /** Rows are scanned scaled by 2 to this power. */
+  readonly exponent: number;
   /** The constant ROUNDING of shaders/parts/codes.wgsl: the sums of squares, P's defect, and the operations around them several times over. */
   readonly rounding: number;
 }
@@ -55,10 +57,13 @@ export function holdsNorm(certificate: Certificate, maxNorm: number): boolean {
   return certificate.metric === "cosine" || maxNorm <= certificate.unit * UNIT_ROOM;
 }
 
+/** The leading principal directions that rows are projected on. */
 export interface Projection {
-  readonly basis: Basis;
-  /** Leading directions to take. */
   readonly directions: number;
+  /** δ ≥ ‖P·Pᵀ − I‖_F. */
+  readonly defect: number;
+  /** Pᵀ [stride × directions]. */
+  readonly transposed: Float32Array<ArrayBuffer>;
 }
 
 /**
@@ -76,7 +81,7 @@ export function makeCertificate(
   const { dimensions, stride } = source;
   const isStored = source.precision === "i8";
   const directions = projection?.directions ?? dimensions;
-  const defect = projection === undefined ? 0 : orthonormalityDefect(projection.basis, directions);
+  const defect = projection?.defect ?? 0;
   const depth = Math.ceil(stride / LANES) + TREE_DEPTH + 2;
   const slack = float32EncodingSlack({
     dimensions: stride,
@@ -99,24 +104,22 @@ export function makeCertificate(
     basis: basisBuffer(memory, source, exponent, projection, metric === "euclidean" ? mean : undefined),
     unit,
     paramBits: [unit, ...[slack.error, slack.residual, slack.code, slack.norm, defect].map(roundUp)].map(floatBits),
-    rounding: 2 ** -19 + 2 * (slack.norm2 + defect),
+    // A power of two: few variants of the kernels, which were probed with the same.
+    rounding: 2 ** Math.ceil(Math.log2(2 ** -19 + 2 * (slack.norm2 + defect))),
+    exponent,
   };
 }
 
 function basisBuffer(
   memory: DeviceMemory,
-  { dimensions, stride }: RowSource,
+  { stride }: RowSource,
   exponent: number,
   projection: Projection | undefined,
   mean: Float32Array | undefined,
 ): GPUBuffer {
-  const directions = projection?.directions ?? 0;
-  const words = new Float32Array(stride + stride * directions);
+  const words = new Float32Array(stride + (projection?.transposed.length ?? 0));
   mean?.forEach((value, d) => (words[d] = value * 2 ** exponent));
-  const vectors = projection?.basis.vectors;
-  for (let j = 0; vectors !== undefined && j < directions; j++) {
-    for (let d = 0; d < dimensions; d++) words[stride + d * directions + j] = vectors[j * dimensions + d] ?? 0;
-  }
+  if (projection !== undefined) words.set(projection.transposed, stride);
   const buffer = memory.create("basis", words.byteLength, USAGE.storage | USAGE.copyDst | USAGE.copySrc);
   memory.write(buffer, 0, words);
   return buffer;

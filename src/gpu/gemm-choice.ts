@@ -68,6 +68,8 @@ interface Scanned {
   readonly metric: Metric;
   readonly precision: Precision;
   readonly isCoded: boolean;
+  /** The certificate's ROUNDING, which is part of the kernel's code. */
+  readonly rounding?: number | undefined;
 }
 
 /** Names of the variants chosen by adapter and what was scanned, while the process lives. */
@@ -90,7 +92,7 @@ export class GemmChoice {
   async choose(scanned: Scanned, queries: number): Promise<Gemm | undefined> {
     if (!this.#options.isAllowed || scanned.precision === "b1") return undefined;
     if (!SHAPES.gemm_f32.some((tile) => this.#fills(tile, queries))) return undefined;
-    const key = `${scanned.metric} ${scanned.precision} ${scanned.isCoded}`;
+    const key = `${scanned.metric} ${scanned.precision} ${scanned.isCoded} ${scanned.rounding}`;
     if (!this.#chosen.has(key)) this.#chosen.set(key, await this.#fastest(scanned, await this.#passing(scanned)));
     return this.forQueries(this.#chosen.get(key), queries);
   }
@@ -138,14 +140,15 @@ export class GemmChoice {
   }
 
   /** The variants that compile and pass. Where there is no autotune the first is enough. */
-  async #passing({ metric, precision, isCoded }: Scanned): Promise<Gemm[]> {
+  async #passing(scanned: Scanned): Promise<Gemm[]> {
+    const { metric, precision, rounding } = scanned;
     const { device, pipelines, autotunes, onFailure } = this.#options;
     const passing: Gemm[] = [];
-    for (const gemm of this.#fitting({ metric, precision, isCoded })) {
+    for (const gemm of this.#fitting(scanned)) {
       const name = `${nameOf(gemm)} ${metric} ${precision}`;
       if (this.#failed.has(name)) continue;
       try {
-        await new Probe(this.#memory, pipelines, gemm, metric, precision).run();
+        await new Probe(this.#memory, pipelines, gemm, metric, precision, rounding).run();
         passing.push(gemm);
         if (!autotunes) break;
       } catch (cause) {
@@ -157,7 +160,10 @@ export class GemmChoice {
     return passing;
   }
 
-  async #fastest({ metric, precision, isCoded }: Scanned, passing: readonly Gemm[]): Promise<Gemm | undefined> {
+  async #fastest(
+    { metric, precision, isCoded, rounding }: Scanned,
+    passing: readonly Gemm[],
+  ): Promise<Gemm | undefined> {
     const { device, pipelines, autotunes } = this.#options;
     if (!autotunes || passing.length < 2) return passing[0];
     const { vendor, architecture, device: model, description } = device.adapterInfo;
@@ -170,7 +176,7 @@ export class GemmChoice {
       let best: Gemm | undefined;
       let least = Infinity;
       for (const gemm of passing) {
-        const ms = await new Probe(this.#memory, pipelines, gemm, metric, precision).time();
+        const ms = await new Probe(this.#memory, pipelines, gemm, metric, precision, rounding).time();
         if (ms < least) [best, least] = [gemm, ms];
       }
       if (best !== undefined) chosenByAdapter.set(key, nameOf(best));

@@ -128,8 +128,6 @@ export interface TileQuestion {
   readonly bitmapWords: number;
   /** Scores for certain: a query whose candidates overflowed is scanned again so that nothing can. */
   readonly mustScore: boolean;
-  /** Whether scores suit at all: rows that pass through a stream buffer are gone when scores are known. */
-  readonly maySelectByHistogram?: boolean;
 }
 
 const CANDIDATE_BYTES = 12;
@@ -141,9 +139,17 @@ export function planTile(question: TileQuestion, limits: PlanLimits): TilePlan {
   const rowCount = shards.reduce((sum, shard) => sum + shard.count, 0);
   const isStreamed = shards.some((shard) => !shard.isResident);
   const isSmall = queries < limits.appendFrom || rowCount <= 2 * limits.sampleRows[0];
-  return !isStreamed && (mustScore || isSmall)
-    ? planScores(question, rowCount, limits)
-    : planAppending(question, rowCount, limits);
+  // Streamed rows are gone when their scores are known, and one query's scores lie in one binding.
+  const mayScore = !isStreamed && keysOf(shards) * 4 <= limits.maxBindingBytes;
+  if (mayScore && (mustScore || isSmall)) return planScores(question, rowCount, limits);
+  // A second try without scores gets lists as long as lists may be.
+  const capacity = mustScore ? limits.rescanRows : limits.candidateCapacity;
+  return planAppending(question, rowCount, { ...limits, candidateCapacity: capacity });
+}
+
+/** Keys of a query: each shard's rows, up to the next multiple of 64. */
+function keysOf(shards: readonly ShardRange[]): number {
+  return shards.reduce((sum, shard) => sum + Math.ceil(shard.count / 64) * 64, 0);
 }
 
 /** Queries of a tile whose buffers take these bytes a query. */
@@ -162,13 +168,15 @@ function fittingQueries(question: TileQuestion, limits: PlanLimits, bytes: reado
 
 function planScores(question: TileQuestion, rowCount: number, limits: PlanLimits): ScorePlan {
   const { wanted } = question;
-  const keyStride = question.shards.reduce((sum, shard) => sum + Math.ceil(shard.count / 64) * 64, 0);
+  const keyStride = keysOf(question.shards);
   const multiple = wanted <= 256 ? 4 : 2;
   // Few delegates are soon searched; with four times the rank asked of them the bound is hardly looser.
   let delegateShift = MOST_DELEGATE_SHIFT;
   while (delegateShift > 0 && keyStride >> delegateShift < 4 * multiple * wanted) delegateShift--;
   const most = Math.max(limits.rescanRows, 2 * wanted);
-  const capacity = limits.candidateCapacity ?? Math.min(up32(rowCount), most);
+  // Nothing overflows a second try but what is hopeless: a forced capacity is for the first.
+  const forced = question.mustScore ? undefined : limits.candidateCapacity;
+  const capacity = forced ?? Math.min(up32(rowCount), most, longestList(limits));
   const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);
   return { strategy: "score", queries, capacity, keyStride, delegateShift, multiple };
 }
@@ -187,10 +195,15 @@ function planAppending(question: TileQuestion, rowCount: number, limits: PlanLim
   const sampled = pool.reduce((sum, shard) => sum + sampledRows(shard.count, step), 0);
   const keyStride = pool.reduce((sum, shard) => sum + Math.ceil(sampledRows(shard.count, step) / 64) * 64, 0);
   const { ends, candidates } = tighteningEnds(sampled, rowCount, wanted, limits.expectedCandidates);
-  const capacity =
-    limits.candidateCapacity ?? Math.min(up32(rowCount), Math.max(1024, up32(4 * candidates), 2 * up32(wanted)));
+  const roomy = Math.max(1024, up32(4 * candidates), 2 * up32(wanted));
+  const capacity = limits.candidateCapacity ?? Math.min(up32(rowCount), roomy, longestList(limits));
   const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);
   return { strategy: "append", queries, capacity, step, keyStride, multiple: wanted <= 256 ? 4 : 2, ends };
+}
+
+/** Candidates that one query's lists can hold in one binding each. */
+function longestList(limits: PlanLimits): number {
+  return Math.floor(limits.maxBindingBytes / 128) * 32;
 }
 
 /** Rows of a sample that takes every step-th block of 32 of `rows`. */

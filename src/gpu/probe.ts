@@ -58,6 +58,7 @@ export class Probe {
   readonly #kernel: GemmKernel;
   readonly #shape: Gemm["shape"];
   readonly #isCoded: boolean;
+  readonly #rounding: number;
   readonly #metric: Metric;
   readonly #precision: Precision;
   readonly #made: GPUBuffer[] = [];
@@ -68,11 +69,13 @@ export class Probe {
     { kernel, shape }: Gemm,
     metric: Metric,
     precision: Precision,
+    rounding: number = 2 ** -19,
   ) {
     this.#memory = memory;
     this.#pipelines = pipelines;
     this.#kernel = kernel;
     this.#shape = shape;
+    this.#rounding = rounding;
     this.#isCoded = kernel === "gemm_i8" || kernel === "gemm_i8_matrix";
     this.#metric = metric;
     this.#precision = precision;
@@ -139,7 +142,7 @@ export class Probe {
       metric: this.#metric,
       emit,
       facts: factsOf(this.#isCoded, this.#metric, this.#precision),
-      ...(this.#isCoded ? { rounding: 2 ** -19 } : { precision: this.#precision }),
+      ...(this.#isCoded ? { rounding: this.#rounding } : { precision: this.#precision }),
       ...this.#shape,
     };
     const kernel = await this.#pipelines.get(this.#kernel, variant);

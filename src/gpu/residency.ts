@@ -96,13 +96,12 @@ export class Residency {
     const { metric, precision, maxNorm, rowBytes } = this.#source;
     const exponent = indexExponent(metric, precision, maxNorm);
     const certificate = this.#certificate;
-    if (
-      exponent !== this.#exponent ||
-      (certificate !== undefined && !holdsNorm(certificate, maxNorm * 2 ** exponent))
-    ) {
-      this.#known.clear();
-      if (certificate !== undefined) this.certify(undefined); // made for other magnitudes
-    }
+    if (exponent !== this.#exponent) this.#known.clear();
+    // A certificate made for other magnitudes serves no more.
+    const isFitting =
+      certificate === undefined ||
+      (certificate.exponent === exponent && holdsNorm(certificate, maxNorm * 2 ** exponent));
+    if (!isFitting) this.certify(undefined);
     this.#exponent = exponent;
     const allBytes = this.rowBytes(this.#certificate?.directions);
     const plan = planShards(rowCount, rowBytes, allBytes, this.#deps.limits);

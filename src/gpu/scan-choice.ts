@@ -4,13 +4,14 @@
  * beside searches, which meanwhile use what there is.
  */
 import type { RowSource } from "../core/backend.ts";
-import { basisSampleRows, learnBasis, type ProductMetric } from "../core/basis.ts";
+import { type Basis, basisSampleRows, learnBasis, prefixDefects, type ProductMetric } from "../core/basis.ts";
 import { choosePrefix } from "../core/choose-prefix.ts";
 import { halfToFloat } from "../core/half.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
 import type { DeviceMemory } from "./memory.ts";
+import { indexExponent } from "./query.ts";
 import type { Residency } from "./residency.ts";
 
 export interface ScanChoiceOptions {
@@ -32,7 +33,8 @@ export class ScanChoice {
   readonly #options: ScanChoiceOptions;
   #projection: Projection | undefined;
   #mean: Float32Array | undefined;
-  #learntRows = 0;
+  /** Rows when directions were last learnt, or that was tried. */
+  #triedRows = 0;
   #isLearning = false;
   #queries = 0;
   #rescans = 0;
@@ -55,16 +57,15 @@ export class ScanChoice {
     const directions = this.#projection?.directions ?? this.#source.dimensions;
     if (present !== undefined && present.directions === directions && present.isIdentity === !this.#projection) return;
     if (metric === "euclidean" && this.#source.precision !== "i8") this.#mean ??= meanOf(this.#source, rowCount);
-    const { exponent } = residency.scanned;
+    const exponent = indexExponent(metric, this.#source.precision, this.#source.maxNorm);
     residency.certify(makeCertificate(memory, this.#source, metric, exponent, this.#projection, this.#mean));
   }
 
   /** Whether it is time to learn; `learn` then. */
   get shallLearn(): boolean {
     const { rowCount, precision } = this.#source;
-    if (this.#isLearning || this.#isStopped || this.#isGivenUp || precision === "i8" || this.#metric() === undefined)
-      return false;
-    return rowCount >= this.#options.learnRows && rowCount >= 16 * this.#learntRows;
+    if (this.#isLearning || this.#isStopped || precision === "i8" || !this.#isWorthCodes(rowCount)) return false;
+    return rowCount >= this.#options.learnRows && rowCount >= 16 * this.#triedRows;
   }
 
   /** Ends learning that is under way, before it reads the rows again, and for good. */
@@ -78,6 +79,7 @@ export class ScanChoice {
     if (metric === undefined) return;
     const { dimensions, rowCount } = this.#source;
     this.#isLearning = true;
+    this.#triedRows = rowCount;
     try {
       const count = Math.min(rowCount, basisSampleRows(dimensions));
       const sample = await this.#sliced(sampling(this.#source, rowCount, count), slices);
@@ -88,9 +90,12 @@ export class ScanChoice {
       const choosing = choosePrefix({ basis, metric, sample, count, rowCount, rowBytesFull: rowBytes });
       const choice = await this.#sliced(choosing, slices);
       if (choice === undefined) return;
-      this.#learntRows = rowCount;
       const isShorter = choice.m < dimensions && choice.m <= MOST_DIRECTIONS;
-      this.#projection = isShorter ? { basis, directions: choice.m } : undefined;
+      const projection = isShorter
+        ? await this.#sliced(projecting(basis, choice.m, this.#source.stride), slices)
+        : undefined;
+      if (isShorter && projection === undefined) return;
+      this.#projection = projection;
       if (metric === "euclidean") this.#mean = basis.mean;
       if (this.#options.scan === "auto" && choice.expectedBytesPerRow >= choice.fullBytesPerRow) this.#isGivenUp = true;
     } finally {
@@ -126,16 +131,30 @@ export class ScanChoice {
   }
 
   #wanted(residency: Residency, rowCount: number): ProductMetric | undefined {
-    const metric = this.#metric();
-    const { scan, isSoftware, memoryBudgetBytes, certifiedBytes } = this.#options;
-    if (metric === undefined || rowCount === 0) return undefined;
-    // Sums of codes are int32: 127² × dimensions stays below 2³¹ for all the dimensions there may be.
     const bytes = rowCount * residency.rowBytes(this.#projection?.directions ?? this.#source.dimensions);
-    if (bytes > memoryBudgetBytes) return undefined; // streamed rows have no codes
-    if (scan === "certified") return metric;
-    if (this.#isGivenUp || isSoftware) return undefined;
-    return rowCount * this.#source.rowBytes >= certifiedBytes ? metric : undefined;
+    if (bytes > this.#options.memoryBudgetBytes) return undefined; // streamed rows have no codes
+    return this.#isWorthCodes(rowCount) ? this.#metric() : undefined;
   }
+
+  /** Whether so many rows shall have codes, if there is room for them. */
+  #isWorthCodes(rowCount: number): boolean {
+    const { scan, isSoftware, memoryBudgetBytes, certifiedBytes } = this.#options;
+    const bytes = rowCount * this.#source.rowBytes;
+    // Sums of codes are int32: 127² × dimensions stays below 2³¹ for all the dimensions there may be.
+    if (this.#metric() === undefined || rowCount === 0 || bytes > memoryBudgetBytes) return false;
+    return scan === "certified" || (!this.#isGivenUp && !isSoftware && bytes >= certifiedBytes);
+  }
+}
+
+/** The first m directions as the device takes them, with their defect. */
+function* projecting(basis: Basis, m: number, stride: number): Generator<number, Projection> {
+  const defect = (yield* prefixDefects(basis, m))[m] ?? 0;
+  const transposed = new Float32Array(stride * m);
+  for (let d = 0; d < basis.dimensions; d++) {
+    yield m;
+    for (let j = 0; j < m; j++) transposed[d * m + j] = basis.vectors[j * basis.dimensions + d] ?? 0;
+  }
+  return { directions: m, defect, transposed };
 }
 
 /** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`. */

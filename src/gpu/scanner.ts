@@ -65,6 +65,10 @@ interface BatchUnderWay {
   readonly work: number;
   readonly submittedAt: number;
   readonly choice: ScanChoice;
+  /** Every row has a place of its own on the device. */
+  readonly isWhole: boolean;
+  /** Of a second try what is to follow. */
+  readonly rest: readonly Again[];
 }
 
 /** Queries to scan again, with room for so many survivors each. */
@@ -247,8 +251,10 @@ export class GpuScanner implements Proposer {
     const groups = again ?? [{ queries: this.#taken(residency, batch), room: undefined }];
     const queryCount = groups.reduce((most, { queries }) => Math.max(most, queries.length), 0);
     const { metric, precision } = source;
-    const gemm = await this.#gemm.choose({ metric, precision, isCoded: certificate !== undefined }, queryCount);
-    for (const { queries, room } of groups) {
+    const scanned = { metric, precision, isCoded: certificate !== undefined, rounding: certificate?.rounding };
+    const gemm = await this.#gemm.choose(scanned, queryCount);
+    // Each group of a second try has its own read-back buffer, a large one: some at a time.
+    for (const { queries, room } of groups.slice(0, LIMITS.rescanTiles)) {
       for (let at = 0; at < queries.length; ) {
         const asked = { source, residency, shards, batch, certificate, gemm };
         const tile = await this.#beginTile(asked, queries.slice(at), room, again !== undefined);
@@ -258,7 +264,8 @@ export class GpuScanner implements Proposer {
     }
     const directions = certificate?.directions ?? 0;
     const work = this.#commands.workSubmitted - before;
-    return { tiles, directions, work, submittedAt: this.#clock.now(), choice };
+    const rest = again?.slice(LIMITS.rescanTiles) ?? [];
+    return { tiles, directions, work, submittedAt: this.#clock.now(), choice, isWhole: residency.isWhole, rest };
   }
 
   /** Begins a tile with as many of the queries as fit. */
@@ -284,13 +291,7 @@ export class GpuScanner implements Proposer {
       bitmapWords: bitmapWords(batch),
       mustScore,
     };
-    // Streamed rows cannot be scored at once: their second scan gets lists as long as lists may be.
-    const capacity = mustScore && !asked.residency.isWhole ? this.#limits.rescanRows : this.#limits.candidateCapacity;
-    const limits = { ...this.#limits, scoreBytes: this.#scoreBytes };
-    const plan = planTile(question, {
-      ...limits,
-      candidateCapacity: mustScore && asked.residency.isWhole ? undefined : capacity,
-    });
+    const plan = planTile(question, { ...this.#limits, scoreBytes: this.#scoreBytes });
     const taken = queries.slice(0, plan.queries);
     const marginRows = this.#options.tuning?.marginRows ?? LIMITS.marginRows;
     const most = Math.floor(this.#limits.maxBindingBytes / 4 / taken.length) - 2;
@@ -352,17 +353,17 @@ export class GpuScanner implements Proposer {
           if (isCertified && all > capacity) certifiedRescans++;
           // What overflowed the list is unknown in number; what only overflowed the way back is known.
           const needed = all > capacity ? this.#limits.rescanRows : count;
-          const isHopeless = needed > this.#limits.rescanRows || (isAgain && all > capacity);
-          if (!isHopeless) again.push({ query, room: needed });
+          // A second try has all the room there is: what overflows that is for the float64 scan.
+          if (!isAgain && needed <= this.#limits.rescanRows) again.push({ query, room: needed });
         }
       }
     } finally {
       this.#underWay--;
     }
-    // With several batches under way the time of one is not its own.
-    if (isAlone) this.#throughput.measured(under.work, this.#clock.now() - under.submittedAt);
+    // With several batches under way the time of one is not its own; streaming is done before it is submitted.
+    if (isAlone && under.isWhole) this.#throughput.measured(under.work, this.#clock.now() - under.submittedAt);
     if (certifiedQueries > 0) under.choice.tell(certifiedQueries, certifiedRescans);
-    return grouped(again);
+    return [...grouped(again), ...under.rest];
   }
 
   /**

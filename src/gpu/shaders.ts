@@ -166,7 +166,7 @@ export const KERNELS: Readonly<Record<KernelName, KernelSource>> = {
   select_bin: {
     code: selectBin,
     parts: ["keys", "query", "state"],
-    bindings: ["params", "write", "read", "write"],
+    bindings: ["params", "read", "read", "write"],
     hasWorkgroupOverride: true,
   },
   collect: {

@@ -20,6 +20,7 @@ export class TileScan {
     const { source, certificate, count, plan, buffers, gemm } = tile;
     const { shard } = range;
     const codes = certificate === undefined ? undefined : shard.codes;
+    if (certificate !== undefined && codes === undefined) throw new Error("a certified scan of rows without codes");
     const shape = gemm?.shape.tile;
     const qb = registerQueries(count, this.#deps.mostRegisterQueries);
     const variant: Variant = {

@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import type { RowSource } from "../../src/core/backend.ts";
-import { learnBasis } from "../../src/core/basis.ts";
+import { learnBasis, orthonormalityDefect } from "../../src/core/basis.ts";
 import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
 import type { FloatMetric } from "../../src/core/metric.ts";
 import { runToEnd } from "../../src/core/slices.ts";
@@ -69,7 +69,11 @@ describe.skipIf(!gpuAvailable())("int8 codes", () => {
     const basis = runToEnd(learnBasis({ metric, dimensions: D, sample: rows, count: ROWS, directions: D }));
     // Of the row source the certificate reads only these.
     const source = { dimensions: D, stride: D, precision, metric, maxNorm } as unknown as RowSource;
-    const projection = m === undefined ? undefined : { basis, directions: m };
+    const transposed = new Float32Array(D * (m ?? 0));
+    for (let d = 0; d < D; d++)
+      for (let j = 0; j < (m ?? 0); j++) transposed[d * (m ?? 0) + j] = basis.vectors[j * D + d] ?? 0;
+    const projection =
+      m === undefined ? undefined : { directions: m, defect: orthonormalityDefect(basis, m), transposed };
     return makeCertificate(
       bench.memory,
       source,
