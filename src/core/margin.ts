@@ -14,8 +14,8 @@
  * them, and γ = n·u / (1 − n·u) bounds the product of n factors (Higham, Accuracy and Stability
  * of Numerical Algorithms, lemma 3.1). Sums of non-negative terms (euclidean, manhattan) have
  * relative error γ of themselves, because differences are taken before squaring: a common offset
- * of the data costs nothing. The expansion ‖q‖² + ‖x‖² − 2q·x would lose it all; rejected here,
- * and the reason why the GEMM kernels need centred data. Sums of products have error γ·‖q‖·‖x‖.
+ * of the data costs nothing. The expansion ‖q‖² + ‖x‖² − 2q·x would lose it all; rejected, in the
+ * GEMM kernels too: the certified scan expands, about the mean, with a bound of its own. Sums of products have error γ·‖q‖·‖x‖.
  *
  * The slack constants (2⁻¹⁹ and 2⁻²⁰) cover, several times over, the rounding of the canonical
  * distance to float32, on which ties and so the order by row depend, and the float32 evaluation
