@@ -14,7 +14,7 @@ import {
   shardRanges,
   STREAM_BUFFERS,
 } from "../../src/gpu/plan.ts";
-import { indexExponent, rowExponent } from "../../src/gpu/query.ts";
+import { indexExponent, rowExponent, type RowsScanned, scanQuery } from "../../src/gpu/query.ts";
 
 const limits = (over: Partial<PlanLimits> = {}): PlanLimits => ({
   maxBindingBytes: 1 << 27,
@@ -154,6 +154,30 @@ describe("tiles", () => {
     expect(planTile(question(500, 10, whole(5000)), limits({ scoreBytes: 1 })).queries).toBe(1);
   });
 
+  test("no buffer of a plan is larger than a binding, whatever the rows and whichever try it is", () => {
+    fc.assert(
+      fc.property(
+        fc.integer({ min: 1, max: 200_000_000 }),
+        fc.integer({ min: 1, max: 1024 }),
+        fc.integer({ min: 1, max: 3000 }),
+        fc.boolean(),
+        (rows, queries, k, mustScore) => {
+          const most = limits().maxBindingBytes;
+          const plan = planTile({ ...question(queries, Math.min(k, rows), whole(rows)), mustScore }, limits());
+          expect(plan.queries * plan.keyStride * 4).toBeLessThanOrEqual(most);
+          expect(plan.queries * plan.capacity * 4).toBeLessThanOrEqual(most);
+          expect(plan.capacity).toBeGreaterThanOrEqual(Math.min(rows, 2 * Math.min(k, rows)));
+        },
+      ),
+    );
+    // One query over 42 million rows: its scores would take 168 MB of a 128 MiB binding.
+    for (const mustScore of [false, true]) {
+      const plan = planTile({ ...question(1, 10, whole(42_000_000)), mustScore }, limits());
+      expect(plan.strategy).toBe("append");
+      if (mustScore) expect(plan.capacity).toBe(limits().rescanRows);
+    }
+  });
+
   test("a sample takes whole blocks of 32 and no row twice", () => {
     fc.assert(
       fc.property(fc.integer({ min: 1, max: 100_000 }), fc.integer({ min: 1, max: 50 }), (rows, step) => {
@@ -202,6 +226,26 @@ describe("grids", () => {
 });
 
 describe("scaling", () => {
+  test("halves that may be flushed to zero widen the margin, scaled ones do not", () => {
+    const rows = (metric: "cosine" | "dot" | "euclidean" | "manhattan", exponent: number): RowsScanned => ({
+      metric,
+      precision: "f16",
+      dimensions: 16,
+      minNorm: 100,
+      maxNorm: 1000,
+      exponent,
+    });
+    const flushed = Math.sqrt(16) * 2 ** -14;
+    const absolute = (metric: "cosine" | "dot" | "euclidean" | "manhattan", exponent: number): number =>
+      scanQuery(rows(metric, exponent), 1, Infinity)?.params[2] ?? Number.NaN;
+    const widened = (metric: "cosine" | "dot" | "euclidean" | "manhattan"): number =>
+      absolute(metric, 5) - absolute(metric, 10);
+    expect(widened("dot")).toBeGreaterThanOrEqual(flushed * 0.999);
+    expect(widened("manhattan")).toBeGreaterThanOrEqual(flushed * Math.sqrt(16) * 0.999);
+    expect(widened("euclidean")).toBeGreaterThanOrEqual(flushed * flushed * 2 ** 16 * 0.999);
+    expect(widened("cosine")).toBeGreaterThanOrEqual((flushed / (100 * 2 ** 5)) * 0.999);
+  });
+
   test("halves are scaled clear of subnormals where they may be, and never beyond the largest", () => {
     expect(indexExponent("cosine", "f16", 1)).toBe(10);
     for (const norm of [63, 64, 1000, 65_504]) {

@@ -89,6 +89,43 @@ describe.skipIf(!gpuAvailable())("selection on the GPU", () => {
     }
   });
 
+  test("bindings too small for what has to be read back end on the CPU instead of trying for ever", async () => {
+    const rows = new Float32Array(2000 * D).fill(0.5);
+    const queries = makeData("gaussian", "dot", 1, 1, D, 9).queries;
+    const index = await open({ gpu: { maxBindingBytes: 4096 } }, { metric: "dot" });
+    await index.add(rows);
+    const { report } = await searched(index, rows, queries, { k: 5 });
+    expect(report.degraded).toEqual(["survivors-overflow:finished-on-cpu"]);
+    await index.close();
+  });
+
+  test("tiles that a filter leaves out leave no keys of an earlier search behind", async () => {
+    const { rows, queries } = makeData("sorted", "euclidean", 3000, 20, D, 12);
+    const gpu = { ...APPENDING, gemm: 1, autotune: 0, gemmShape: 2, gemmFrom: 1 };
+    const index = await open({ gpu }, { metric: "euclidean", scan: "full" });
+    await index.add(rows);
+    await searched(index, rows, queries, { k: 5 });
+    // The nearest rows are the last ones; now only the first may be found, in tiles of their own.
+    const filter = RowSet.of(
+      Array.from({ length: 300 }, (_, row) => row),
+      3000,
+    );
+    await searched(index, rows, queries, { k: 5, filter }, (row) => row < 300);
+    expect(index.stats().gpu?.kernels["gemm_f32"]).toBeGreaterThan(0);
+    await index.close();
+  });
+
+  test("f16 rows are sent once, with codes and without", async () => {
+    for (const scan of ["full", "certified"] as const) {
+      const { rows, queries } = makeData("gaussian", "cosine", 600, 1, D, 13, "f16");
+      const index = await open({ gpu: { learnRows: 1e9 } }, { metric: "cosine", precision: "f16", scan });
+      await index.add(rows);
+      expect((await index.search(queries, { k: 2 })).report.scan.method).toBe(scan);
+      expect(index.stats().gpu?.uploadedBytes).toBe(600 * (32 + 4));
+      await index.close();
+    }
+  });
+
   test("streamed rows whose lists overflow are scanned again with longer ones", async () => {
     const { rows, queries } = makeData("sorted", "euclidean", 2000, 2, D, 5);
     const index = await open({ gpu: { candidateCapacity: 96 } }, { metric: "euclidean", memoryBudgetBytes: 32_768 });
