@@ -113,6 +113,7 @@ describe("the records", () => {
       type: "case",
       commit: "abc",
       smoke: false,
+      flags: ["a flag"],
       adapter: { vendor: "nvidia", architecture: "hopper", device: "", description: "" },
       key: "a",
       status: "ok",
@@ -143,7 +144,7 @@ describe("the records", () => {
     expect(readFileSync(join(folder, "empty.jsonl"), "utf8")).toBe("");
   });
 
-  test("done is what was measured, wrong or unsupported on this commit and adapter; failures are tried again", () => {
+  test("done is what was measured, wrong or unsupported on this commit, adapter and flags; failures are tried again", () => {
     const run = record({}) as never;
     const done = doneKeys(
       [
@@ -153,6 +154,7 @@ describe("the records", () => {
         record({ key: "failed", status: "failed" }),
         record({ key: "smoke", smoke: true }),
         record({ key: "older", commit: "abb" }),
+        record({ key: "otherwise", flags: ["a flag", "nearfield:matrix"] }),
         record({ key: "elsewhere", adapter: { vendor: "amd", architecture: "", device: "", description: "" } }),
         record({ key: "peaks", type: "peaks" }),
       ],
