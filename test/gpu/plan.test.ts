@@ -14,6 +14,7 @@ import {
   shardRanges,
   STREAM_BUFFERS,
 } from "../../src/gpu/plan.ts";
+import { type Certificate, holdsNorm } from "../../src/gpu/certificate-copy.ts";
 import { indexExponent, rowExponent, type RowsScanned, scanQuery } from "../../src/gpu/query.ts";
 
 const limits = (over: Partial<PlanLimits> = {}): PlanLimits => ({
@@ -252,6 +253,13 @@ describe("scaling", () => {
       expect(norm * 2 ** indexExponent("dot", "f16", norm)).toBeLessThanOrEqual(65_504);
     }
     expect(indexExponent("dot", "f16", 65_504 * 30)).toBe(0); // a norm may exceed its largest element
+  });
+
+  test("a certificate serves rows up to 2^14 times as long as those it was made for, cosine's any rows", () => {
+    const made = (metric: "cosine" | "dot"): Certificate => ({ metric, unit: 2 }) as Certificate; // all that is read
+    expect(holdsNorm(made("dot"), 2 ** 15)).toBe(true);
+    expect(holdsNorm(made("dot"), 2 ** 15 * 1.01)).toBe(false);
+    expect(holdsNorm(made("cosine"), 1e30)).toBe(true);
   });
 
   test("rows of ordinary magnitude are left alone", () => {
