@@ -26,34 +26,10 @@
 alias Score = f32;
 const ELEMENTS : u32 = 8u;            // halves of a chunk
 
-fn score_tile(group : vec3u, lane : u32, subgroup : u32) {
-  let first = (group.y * params.width + group.x) * TR;
-  if (first >= params.rows) { // uniform: of the whole workgroup
-    return;
-  }
-  let firstQuery = params.firstQuery + group.z * TQ;
-  if (!is_tile_eligible(first, firstQuery, lane)) {
-    fill_tile(first, firstQuery, lane);
-    return;
-  }
-  sum_tile(first, firstQuery, lane, subgroup);
-  workgroupBarrier();
+alias PerQuery = QueryParams;
 
-  const TX = TR / RR;
-  const TY = TQ / RQ;
-  let tx = lane % TX;
-  let ty = lane / TX;
-  for (var qb = 0u; qb < RQ; qb++) {
-    let query = firstQuery + qb * TY + ty;
-    if (query >= params.queries) {
-      continue;
-    }
-    let p = queryParams[query];
-    for (var rb = 0u; rb < RR / 4u; rb++) {
-      let row = (rb * TX + tx) * 4u;
-      emit_four(query, p, first + row, scores_of(qb * TY + ty, row));
-    }
-  }
+fn per_query(query : u32) -> PerQuery {
+  return queryParams[query];
 }
 
 fn low_of(sum : f32, term : f32, p : QueryParams) -> f32 {

@@ -20,34 +20,10 @@
 alias Score = i32;
 const ELEMENTS : u32 = 16u;           // codes of a chunk
 
-fn score_tile(group : vec3u, lane : u32, subgroup : u32) {
-  let first = (group.y * params.width + group.x) * TR;
-  if (first >= params.rows) { // uniform: of the whole workgroup
-    return;
-  }
-  let firstQuery = params.firstQuery + group.z * TQ;
-  if (!is_tile_eligible(first, firstQuery, lane)) {
-    fill_tile(first, firstQuery, lane);
-    return;
-  }
-  sum_tile(first, firstQuery, lane, subgroup);
-  workgroupBarrier();
+alias PerQuery = QueryFacts;
 
-  const TX = TR / RR;
-  const TY = TQ / RQ;
-  let tx = lane % TX;
-  let ty = lane / TX;
-  for (var qb = 0u; qb < RQ; qb++) {
-    let query = firstQuery + qb * TY + ty;
-    if (query >= params.queries) {
-      continue;
-    }
-    let q = queryFacts[query];
-    for (var rb = 0u; rb < RR / 4u; rb++) {
-      let row = (rb * TX + tx) * 4u;
-      emit_four(query, q, first + row, scores_of(qb * TY + ty, row));
-    }
-  }
+fn per_query(query : u32) -> PerQuery {
+  return queryFacts[query];
 }
 
 fn dot_chunk(x : vec4u, y : vec4u) -> i32 {
