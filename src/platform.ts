@@ -16,7 +16,7 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         threads,
         workerUrl,
         wasmUrl,
-        forcesPlainJs: internals.kernels === "js",
+        kernels: internals.kernels,
         sharesMemory: internals.sharesMemory,
         usesWorkers: internals.usesWorkers,
         slices,

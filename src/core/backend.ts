@@ -25,7 +25,7 @@ export interface BackendInfo {
   /** CPU workers; absent on the GPU. */
   readonly threads?: number;
   /** CPU kernel level; absent on the GPU. */
-  readonly simd?: "simd128" | "none";
+  readonly simd?: "relaxed-simd" | "simd128" | "none";
 }
 
 /** Which rows a query may find: one immutable bitmap, shared by all queries that have the same. */

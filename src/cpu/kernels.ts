@@ -1,12 +1,15 @@
 /**
  * The CPU kernels bound to one chunk of memory. Two implementations of one interface: WASM
- * SIMD (`assembly/`) and plain JS (`kernels-js.ts`), equal bit for bit in canonical distances and
- * within the scan's margin in estimates. Pointers are byte offsets into the chunk.
+ * SIMD (`assembly/`), with some estimates in relaxed SIMD where the runtime has it, and plain JS
+ * (`kernels-js.ts`); equal bit for bit in canonical distances and within the scan's margin in
+ * estimates. Pointers are byte offsets into the chunk.
  */
+import type { BackendInfo } from "../core/backend.ts";
 import { METRIC_CODE } from "../core/metric.ts";
 import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
+import { withSharedMemory } from "./module-bytes.ts";
 
 export interface ScanSpan {
   readonly rows: number;
@@ -31,40 +34,57 @@ export interface Kernels {
   distance(query: number, row: number, scale: number, out: number): number;
 }
 
-export type KernelLevel = "simd128" | "none";
+export type KernelLevel = NonNullable<BackendInfo["simd"]>;
+
+/** Bytes of the two builds of the kernels, both for unshared memory. */
+export interface KernelBytes {
+  /** All kernels. */
+  readonly simd: Uint8Array<ArrayBuffer>;
+  /** Those estimates that gain from relaxed SIMD; absent: not to be used. */
+  readonly relaxed?: Uint8Array<ArrayBuffer>;
+}
+
+/** The two builds compiled; the relaxed one where this runtime takes it. */
+interface CompiledKernels {
+  readonly simd: WebAssembly.Module;
+  readonly relaxed?: WebAssembly.Module;
+}
 
 /** Compiled kernels for the two kinds of memory; either may be missing where WASM is refused. */
 export interface KernelModules {
-  readonly shared?: WebAssembly.Module;
-  readonly owned?: WebAssembly.Module;
-}
-
-/** Bytes of the two builds of the kernels. */
-export interface KernelBytes {
-  readonly shared: Uint8Array<ArrayBuffer>;
-  readonly owned: Uint8Array<ArrayBuffer>;
+  readonly shared?: CompiledKernels;
+  readonly owned?: CompiledKernels;
 }
 
 /** Compiles what this runtime takes; empty, with the reason, where it takes nothing. */
 export async function compileKernels(bytes: KernelBytes): Promise<{ modules: KernelModules; problem?: unknown }> {
   try {
-    const owned = await WebAssembly.compile(bytes.owned);
-    const shared = WebAssembly.validate(bytes.shared) ? await WebAssembly.compile(bytes.shared) : undefined;
-    return { modules: shared === undefined ? { owned } : { owned, shared } };
+    const owned = await compileBuilds(bytes);
+    const simd = withSharedMemory(bytes.simd);
+    if (!WebAssembly.validate(simd)) return { modules: { owned } };
+    const relaxed = bytes.relaxed === undefined ? {} : { relaxed: withSharedMemory(bytes.relaxed) };
+    return { modules: { owned, shared: await compileBuilds({ simd, ...relaxed }) } };
   } catch (problem) {
     return { modules: {}, problem };
   }
 }
 
-/** Whether this runtime can run the WASM kernels at all, as far as can be told without compiling. */
-export function kernelLevel(bytes: KernelBytes): KernelLevel {
-  return typeof WebAssembly === "object" && WebAssembly.validate(bytes.owned) ? "simd128" : "none";
+async function compileBuilds({ simd, relaxed }: KernelBytes): Promise<CompiledKernels> {
+  const compiled = { simd: await WebAssembly.compile(simd) };
+  if (relaxed === undefined || !WebAssembly.validate(relaxed)) return compiled;
+  return { ...compiled, relaxed: await WebAssembly.compile(relaxed) };
+}
+
+/** The best level that this runtime validates; whether it also compiles, a page's policy decides. */
+export function kernelLevel({ simd, relaxed }: KernelBytes): KernelLevel {
+  if (typeof WebAssembly !== "object" || !WebAssembly.validate(simd)) return "none";
+  return relaxed !== undefined && WebAssembly.validate(relaxed) ? "relaxed-simd" : "simd128";
 }
 
 /** The fastest kernels that can work on `memory`. */
 export function bindKernels(modules: KernelModules, memory: ChunkMemory, format: RowFormat): Kernels {
-  const module = memory.isShared ? modules.shared : modules.owned;
-  if (module !== undefined && memory.wasm !== undefined) return wasmKernels(module, memory.wasm, format);
+  const compiled = memory.isShared ? modules.shared : modules.owned;
+  if (compiled !== undefined && memory.wasm !== undefined) return wasmKernels(compiled, memory.wasm, format);
   return jsKernels(memory, format);
 }
 
@@ -98,10 +118,12 @@ interface WasmExports {
   distance_b1(metric: number, query: number, rows: number, rowCount: number, stride: number, out: number): void;
 }
 
-function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, format: RowFormat): Kernels {
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  // The module is ours and built with these exports; WebAssembly's types cannot know.
-  const wasm = instance.exports as unknown as WasmExports;
+function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Memory, format: RowFormat): Kernels {
+  const exportsOf = (module: WebAssembly.Module): WebAssembly.Exports =>
+    new WebAssembly.Instance(module, { env: { memory } }).exports;
+  // The modules are ours and built with these exports; WebAssembly's types cannot know.
+  const wasm = { ...exportsOf(simd), ...(relaxed === undefined ? {} : exportsOf(relaxed)) } as unknown as WasmExports;
+  const level = relaxed === undefined ? "simd128" : "relaxed-simd";
   const { precision, stride } = format;
   const code = METRIC_CODE[format.metric];
   const scanF32 = (s: ScanSpan): number =>
@@ -121,7 +143,7 @@ function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, for
     );
   if (precision === "f32") {
     return {
-      level: "simd128",
+      level,
       scanF32,
       distances: (query, rows, _, rowCount, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
       distance: (query, row) => wasm.distance_f64(code, query, row, stride),
@@ -141,7 +163,7 @@ function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, for
   };
   let floats = new Float32Array(memory.buffer);
   return {
-    level: "simd128",
+    level,
     scanF32,
     distances,
     distance(query, row, scale, out) {
