@@ -11,12 +11,13 @@ import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
-import { learnProjection } from "../core/learn.ts";
+import { learnProjection, type LearntProjection } from "../core/learn.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
 import { CodeKeeper, type CodeWorkshop } from "./code-keeper.ts";
+import type { LearnRequest } from "./learner.ts";
 import { blocksOf, byOwner, type Part } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
@@ -176,7 +177,12 @@ export class CpuBackend implements ExactBackend {
         const numbers = blocks.map(({ block }) => block);
         const usable = this.#usable();
         const parts = this.#sharesRows(store)
-          ? blocks.map(({ block }, i) => ({ slot: usable[i % usable.length] ?? 0, first: 0, count: 0, blocks: [block] }))
+          ? blocks.map(({ block }, i) => ({
+              slot: usable[i % usable.length] ?? 0,
+              first: 0,
+              count: 0,
+              blocks: [block],
+            }))
           : byOwner(usable, this.#options.threads, 0, 0, numbers);
         await this.#runParts(store, parts, (part) => encodeWork(store, blocks, part));
       },
@@ -186,19 +192,28 @@ export class CpuBackend implements ExactBackend {
           const work = counted(learnProjection(request), (step) => onProgress((done += step)));
           return inSlices(work, this.#options.slices, isStopped);
         }
-        for (let hasBegun = false; !isStopped(); ) {
-          const [slot] = this.#usable();
-          const part = { slot: slot ?? 0, first: 0, count: 0, blocks: [] };
-          const work = hasBegun ? learnOnWork() : startLearningWork(request);
-          const [answer] = await this.#runParts(store, [part], () => work);
-          const step = answer?.result;
-          if (step?.learnt !== undefined) return step.learnt;
-          hasBegun = step !== undefined;
-          onProgress(step?.done ?? 0);
-        }
-        return undefined;
+        return this.#learnInWorkers(store, request, onProgress, isStopped);
       },
     };
+  }
+
+  async #learnInWorkers(
+    store: RowStore,
+    request: LearnRequest,
+    onProgress: (done: number) => void,
+    isStopped: () => boolean,
+  ): Promise<LearntProjection | undefined> {
+    let work = startLearningWork(request);
+    while (!isStopped()) {
+      const part = { slot: this.#usable()[0] ?? 0, first: 0, count: 0, blocks: [] };
+      const [answer] = await this.#runParts(store, [part], () => work);
+      const step = answer?.result;
+      if (step?.learnt !== undefined) return step.learnt;
+      // A worker that replaced another knows of nothing.
+      work = step === undefined ? startLearningWork(request) : learnOnWork();
+      onProgress(step?.done ?? 0);
+    }
+    return undefined;
   }
 
   #usable(): readonly number[] {

@@ -9,7 +9,7 @@ import type { CodeStats } from "../core/backend.ts";
 import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
 import { identityProjection, type Projection } from "../core/encoding.ts";
 import type { EventSink } from "../core/events.ts";
-import { type Learnt, learnWork, meanOf, sampleRows } from "../core/learn.ts";
+import { type LearntProjection, learningWork, meanOf, sampleRows } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 import { ReadersWriterLock } from "../core/lock.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
@@ -28,7 +28,7 @@ export interface CodeWorkshop {
     request: LearnRequest,
     onProgress: (done: number) => void,
     isStopped: () => boolean,
-  ): Promise<Learnt | undefined>;
+  ): Promise<LearntProjection | undefined>;
 }
 
 export interface CodeOptions {
@@ -209,7 +209,7 @@ export class CodeKeeper {
       const sample = await inSlices(sampleRows(store, rowCount, count), this.#options.slices, () => this.#isStopped);
       if (sample === undefined) return;
       const request = { metric: this.#metric, dimensions, sample, count, rowCount, rowBytes };
-      const total = learnWork(dimensions, count);
+      const total = learningWork(dimensions, count);
       const learnt = await this.#workshop.learn(
         store,
         request,

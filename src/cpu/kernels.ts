@@ -24,8 +24,32 @@ export interface ScanSpan {
   readonly hits: number;
 }
 
+/** A span and its codes, as assembly/scan_i8.ts takes them. */
+export interface CodeSpan {
+  readonly codes: number;
+  /** Codes of a row and of a query, a multiple of 16. */
+  readonly stride: number;
+  readonly facts: number;
+  readonly plane: number;
+  readonly rowCount: number;
+  readonly queries: number;
+  readonly queryCount: number;
+  readonly coefficients: number;
+  readonly coefficientPlane: number;
+  readonly weight: number;
+  readonly eligible: number;
+  readonly words: number;
+  readonly hits: number;
+}
+
 export interface Kernels {
   readonly level: KernelLevel;
+  /** Largest code of a query that `scanI8` takes: as 16-bit codes, or (63) as code + 64 in a byte. */
+  readonly queryLevels: 127 | 63;
+  /** Judges rows by their codes; writes the pairs let through, (query << 16 | row); returns how many. */
+  scanI8(span: CodeSpan): number;
+  /** f32 and f16 rows; cosine, dot, euclidean. Of `count` pairs in the span's hits keeps those whose estimate is within limits; returns how many. */
+  refine(span: ScanSpan, count: number): number;
   /** f32 rows only. Estimates every row of the span; writes (query << 16 | row) of those within limits; returns how many. */
   scanF32(span: ScanSpan): number;
   /** Canonical distances of one query to `rowCount` rows, written to `out` as f32. `scales`: of i8 rows, else ignored. */
@@ -88,7 +112,27 @@ export function bindKernels(modules: KernelModules, memory: ChunkMemory, format:
   return jsKernels(memory, format);
 }
 
+/** metric, rows, terms, stride, queries, limits, perNorms, hits, count */
+type RefineArguments = [number, number, number, number, number, number, number, number, number];
+
 interface WasmExports {
+  scan_i8(
+    codes: number,
+    stride: number,
+    facts: number,
+    plane: number,
+    rowCount: number,
+    queries: number,
+    queryCount: number,
+    coefficients: number,
+    coefficientPlane: number,
+    weight: number,
+    eligible: number,
+    words: number,
+    hits: number,
+  ): number;
+  refine_f32(...pairs: RefineArguments): number;
+  refine_f16(...pairs: RefineArguments): number;
   scan_f32(
     metric: number,
     rows: number,
@@ -141,9 +185,33 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
       s.words,
       s.hits,
     );
+  const codeKernels: Pick<Kernels, "level" | "queryLevels" | "scanI8" | "refine"> = {
+    level,
+    queryLevels: relaxed === undefined ? 127 : 63,
+    scanI8: (s) =>
+      wasm.scan_i8(
+        s.codes,
+        s.stride,
+        s.facts,
+        s.plane,
+        s.rowCount,
+        s.queries,
+        s.queryCount,
+        s.coefficients,
+        s.coefficientPlane,
+        s.weight,
+        s.eligible,
+        s.words,
+        s.hits,
+      ),
+    refine(s, count) {
+      const kernel = precision === "f16" ? wasm.refine_f16 : wasm.refine_f32;
+      return kernel(code, s.rows, s.terms, stride, s.queries, s.limits, s.perNorms, s.hits, count);
+    },
+  };
   if (precision === "f32") {
     return {
-      level,
+      ...codeKernels,
       scanF32,
       distances: (query, rows, _, rowCount, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
       distance: (query, row) => wasm.distance_f64(code, query, row, stride),
@@ -163,7 +231,7 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
   };
   let floats = new Float32Array(memory.buffer);
   return {
-    level,
+    ...codeKernels,
     scanF32,
     distances,
     distance(query, row, scale, out) {

@@ -1,17 +1,17 @@
 /** Learning of directions, in turns: the worker stays open to searches between them. */
-import { type LearnOptions, learnProjection, type Learnt } from "../core/learn.ts";
+import { type LearnProjectionOptions, learnProjection, type LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 
-export type LearnRequest = LearnOptions;
+export type LearnRequest = LearnProjectionOptions;
 
 export interface LearnStep {
   /** Multiply-adds done so far, about. */
   readonly done: number;
-  readonly learnt?: Learnt;
+  readonly learnt?: LearntProjection;
 }
 
 export class Learner {
-  readonly #work: Generator<number, Learnt>;
+  readonly #work: Generator<number, LearntProjection>;
   #done = 0;
 
   constructor(request: LearnRequest) {

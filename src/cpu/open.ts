@@ -1,6 +1,7 @@
 /** The CPU backend as the engine gets it: kernels chosen and loaded, the pool ready to start. */
 import type { EventSink } from "../core/events.ts";
 import { NearfieldError } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { CpuBackend } from "./backend.ts";
@@ -19,6 +20,9 @@ export interface CpuRequest {
   readonly kernels: "js" | "simd128" | undefined;
   readonly sharesMemory: boolean | undefined;
   readonly usesWorkers: boolean | undefined;
+  readonly scan: "auto" | "full" | "certified";
+  readonly codedBytes: number | undefined;
+  readonly learnRows: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -43,6 +47,9 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
     kernels,
     sharesMemory: usesWorkers && spawner.canShareMemory && (request.sharesMemory ?? true),
     usesWorkers,
+    scan: request.scan,
+    codedBytes: request.codedBytes ?? LIMITS.codedBytes,
+    learnRows: request.learnRows ?? LIMITS.learnRows,
     slices: request.slices,
     emit: request.emit,
   });

@@ -13,7 +13,18 @@ import { emptyTopK, NearestHeap } from "../core/topk.ts";
 import { LIMITS } from "../core/limits.ts";
 import { type CodeBasis, Encoder } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
-import { chunkBytes, codesAt, codeStride, FACTS, factsAt, rowsAt, scalesAt, sealAt, type StoreShape, termsAt } from "./layout.ts";
+import {
+  chunkBytes,
+  codesAt,
+  codeStride,
+  FACTS,
+  factsAt,
+  rowsAt,
+  scalesAt,
+  sealAt,
+  type StoreShape,
+  termsAt,
+} from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
 import { Scratch } from "./scratch.ts";
 import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically } from "./spans.ts";
@@ -111,7 +122,13 @@ export class Scanner {
       counters.survivors += tile.survivors;
     }
     const { settled, scanned, spans, judged, missing, survivors, rescans } = counters;
-    const codes: CodeUse = { judged, missing, survivors, rescans, directions: judged > 0 ? (view.basis?.length ?? 0) : 0 };
+    const codes: CodeUse = {
+      judged,
+      missing,
+      survivors,
+      rescans,
+      directions: judged > 0 ? (view.basis?.length ?? 0) : 0,
+    };
     return { topK, settled, scanned, spans, level: levelOf(view), codes };
   }
 
@@ -188,7 +205,8 @@ export class Scanner {
       if (coded < block.rowCount) coded -= coded % 32;
       counters.missing += (block.rowCount - coded) * tile.queries.length;
     }
-    const rest = shape.precision === "b1" ? "bits" : isEstimable && shape.estimated !== undefined ? "estimates" : "canonical";
+    const rest =
+      shape.precision === "b1" ? "bits" : isEstimable && shape.estimated !== undefined ? "estimates" : "canonical";
     for (let first = 0; first < block.rowCount; ) {
       const kind: ScanKind = first < coded && tile.isCoded ? "codes" : rest;
       const end = kind === "codes" ? coded : block.rowCount;
@@ -238,7 +256,7 @@ export class Scanner {
 
   #encoder(view: StoreView): Encoder {
     if (view.shape.coded === undefined) throw new Error("rows of this store have no codes");
-    view.encoder ??= new Encoder(this.#modules.owned, view.shape, view.shape.coded);
+    view.encoder ??= new Encoder(this.#modules.owned?.simd, view.shape, view.shape.coded);
     return view.encoder;
   }
 

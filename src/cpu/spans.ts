@@ -5,15 +5,7 @@
  * settling at the end, which needs a buffer without a bound when rows tie.
  */
 import { hasBit } from "../core/rowset.ts";
-import {
-  codesAt,
-  coefficientPlane,
-  factsAt,
-  rowsAt,
-  scalesAt,
-  type StoreShape,
-  termsAt,
-} from "./layout.ts";
+import { codesAt, coefficientPlane, factsAt, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import type { ScanSpan } from "./kernels.ts";
 import type { Chunk } from "./store-view.ts";
 import type { QueryTile } from "./tile.ts";

@@ -6,7 +6,15 @@
  * rescored), so every row that is ruled out is ruled out for good.
  */
 import { scanBound } from "../core/certificate.ts";
-import { admissibleEstimate, COMFORT_MAX, isComfortable, scanMargin, type ScanMargin, toEstimateScale, unitExponent } from "../core/margin.ts";
+import {
+  admissibleEstimate,
+  COMFORT_MAX,
+  isComfortable,
+  scanMargin,
+  type ScanMargin,
+  toEstimateScale,
+  unitExponent,
+} from "../core/margin.ts";
 import { ceilF32, floorF32, roundUpF32 } from "../core/rounding.ts";
 import { NearestHeap } from "../core/topk.ts";
 import type { CodeBasis, Encoder } from "./encoder.ts";

@@ -1,4 +1,5 @@
 /** The seam as a proposer uses it: stored bytes, terms and scales of each precision, and settling what was proposed. */
+import { LIMITS } from "../../src/core/limits.ts";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -53,6 +54,9 @@ function open(precision: Precision, metric: Metric, where: (typeof PLACES)[numbe
     kernels: where.wasm ? inlinedKernels() : null,
     sharesMemory: where.sharesMemory,
     usesWorkers: where.usesWorkers,
+    scan: "auto",
+    codedBytes: LIMITS.codedBytes,
+    learnRows: LIMITS.learnRows,
     slices: new WorkSlices(systemClock, 1 << 15),
     emit: () => {},
   });

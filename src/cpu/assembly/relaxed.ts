@@ -3,3 +3,4 @@
 // relaxed instructions give may differ from one machine to the next, and margins allow for that
 // (core/margin.ts), so no canonical distance may ever be exported here.
 export { scan_f32 } from "./scan_f32";
+export { scan_i8 } from "./scan_i8";
