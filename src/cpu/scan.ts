@@ -34,8 +34,9 @@ import { QueryTile } from "./tile.ts";
 
 /** Rows of the first span of a tile. */
 const FIRST_ROWS = 256;
-/** Pairs after which it shows whether codes rule anything out. */
+/** Pairs after which it shows whether codes rule anything out, once bounds are those of so many times k rows. */
 const TRIAL_PAIRS = 1 << 16;
+const TRIAL_DEPTH = 16;
 
 interface Counters {
   readonly settled: Uint32Array;
@@ -119,7 +120,6 @@ export class Scanner {
         await this.#scanBlock(view, located, block, tile, counters);
       }
       for (const q of tile.queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
-      counters.survivors += tile.survivors;
     }
     const { settled, scanned, spans, judged, missing, survivors, rescans } = counters;
     const codes: CodeUse = {
@@ -335,8 +335,11 @@ function runSpan(kind: ScanKind, span: Span, tile: QueryTile, counters: Counters
     case "codes": {
       count("scan_i8");
       counters.judged += pairs;
+      const survivors = scanByCodes(span, tile, counters.settled);
+      counters.survivors += survivors;
+      if (tile.rows < TRIAL_DEPTH * tile.mostWanted) return;
       tile.pairs += pairs;
-      tile.survivors += scanByCodes(span, tile, counters.settled);
+      tile.survivors += survivors;
       if (tile.pairs < TRIAL_PAIRS || tile.survivors * LIMITS.codeSurvivors < tile.pairs) return;
       // Not worth it for these queries: the next rung is the full scan.
       tile.dropCodes();

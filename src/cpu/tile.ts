@@ -62,7 +62,9 @@ export class QueryTile {
   readonly queries: readonly TileQuery[];
   /** Whether every query may find the same rows. */
   readonly sharesBits: boolean;
-  /** Pairs of row and query that were judged by codes, and those that survived. */
+  /** The most rows that one of the queries wants. */
+  readonly mostWanted: number;
+  /** Pairs of row and query that were judged by codes on trial, and those that survived. */
   pairs = 0;
   survivors = 0;
   /** Rows that the tile passed over. */
@@ -79,6 +81,7 @@ export class QueryTile {
     this.#shape = shape;
     this.#task = task;
     this.queries = Array.from({ length: count }, (_, i) => tileQuery(shape, task, first + i));
+    this.mostWanted = this.queries.reduce((most, q) => Math.max(most, task.wanted[q.index] ?? 0), 0);
     const [one] = this.queries;
     this.sharesBits = this.queries.every((q) => q.bits === one?.bits);
     this.#limits = new Float32Array(count).fill(Infinity);
