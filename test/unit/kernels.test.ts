@@ -1,7 +1,6 @@
 /** The CPU kernels one by one: canonical distances against the oracle, estimate scans against the truth, WASM against plain JS. */
-import { setFlagsFromString } from "node:v8";
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
 import { admissibleEstimate, scanMargin, unitExponent } from "../../src/core/margin.ts";
 import { readRows, rowNorm } from "../../src/core/matrix.ts";
@@ -9,27 +8,13 @@ import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "..
 import { referenceDistance, storedRow } from "../../src/core/reference.ts";
 import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import {
-  bindKernels,
-  compileKernels,
-  kernelLevel,
-  type KernelLevel,
-  type KernelModules,
-} from "../../src/cpu/kernels.ts";
+import { bindKernels, compileKernels, kernelLevel, type KernelLevel } from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
 import { normal, uniform } from "../contract/random.ts";
+import { KERNEL_LEVELS, KERNEL_MODULES } from "./kernel-levels.ts";
 
-// Node 20 has relaxed SIMD behind this flag; later ones ignore it. A test file has a process of its own.
-setFlagsFromString("--experimental-wasm-relaxed-simd");
-
-/** As bound to memories: both builds, and simd128 alone. */
-let modules: KernelModules;
-let simdModules: KernelModules;
-beforeAll(async () => {
-  const bytes = inlinedKernels();
-  ({ modules } = await compileKernels(bytes));
-  ({ modules: simdModules } = await compileKernels({ simd: bytes.simd }));
-});
+const modules = KERNEL_MODULES["relaxed-simd"];
+const simdModules = KERNEL_MODULES.simd128;
 
 test("every build compiles for both kinds of memory, and the level says what runs", async () => {
   const bytes = inlinedKernels();
@@ -56,9 +41,6 @@ test("no canonical distance is in the relaxed build", () => {
   expect(names).toContain("scan_f32");
   expect(names.filter((name) => /^distance_|_f64$/.test(name))).toEqual([]);
 });
-
-const modulesOf = (level: KernelLevel): KernelModules =>
-  level === "none" ? {} : level === "simd128" ? simdModules : modules;
 
 const float = fc.float({ noNaN: true, noDefaultInfinity: true });
 const pair = fc
@@ -135,7 +117,10 @@ test("distances beyond float32 are clamped, and −0 is +0", () => {
   expect(Object.is(canonicalDistance("dot", tiny, 0, tiny, 0, 4), 0)).toBe(true);
 });
 
-/** Lays rows, terms and scaled queries out as a worker does and returns the (query, row) pairs that a scan admits. */
+/**
+ * Lays rows, terms and scaled queries out as a worker does and returns the (query, row) pairs that
+ * a scan admits. `bitmap`: the rows that all queries may find; left out: each has a bitmap of all rows.
+ */
 function admitted(
   metric: FloatMetric,
   level: KernelLevel,
@@ -144,12 +129,13 @@ function admitted(
   rows: Float32Array,
   queries: Float32Array,
   d: number,
+  bitmap?: Uint32Array,
 ): Set<string> {
   const stride = rowStride(d);
   const rowCount = rows.length / stride;
   const queryCount = queries.length / stride;
   const memory = isShared ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
-  const kernels = bindKernels(modulesOf(level), memory, f32(metric, d));
+  const kernels = bindKernels(KERNEL_MODULES[level], memory, f32(metric, d));
   const f = new Float32Array(memory.buffer);
   const at = {
     rows: 0,
@@ -173,8 +159,10 @@ function admitted(
     f[at.limits / 4 + q] = admissibleEstimate(metric, limitOf(q), metric === "dot" ? factor : 1, margin);
     f[at.perNorms / 4 + q] = margin.perNorm;
   }
-  const words = Math.ceil(rowCount / 32);
-  new Uint32Array(memory.buffer).fill(0xffffffff, at.eligible / 4, at.eligible / 4 + queryCount * words);
+  const words = bitmap === undefined ? Math.ceil(rowCount / 32) : 0;
+  const eligible = new Uint32Array(memory.buffer, at.eligible);
+  if (bitmap === undefined) eligible.fill(0xffffffff, 0, queryCount * words);
+  else eligible.set(bitmap);
   const count = kernels.scanF32({
     rows: at.rows,
     terms: at.terms,
@@ -221,6 +209,19 @@ describe.each(FLOAT_METRICS)("scan_f32 under %s", (metric) => {
     for (const hit of wanted) expect(got).toContain(hit);
     expect(got.size).toBeLessThanOrEqual(77); // the margin is 1e-5 of the spread: hardly a row falls into it
   });
+});
+
+test.each(KERNEL_LEVELS)("scan_f32 at level %s: with a bitmap stride of 0 all queries share one bitmap", (level) => {
+  const gauss = normal(11);
+  const rows = Float32Array.from({ length: 67 * 8 }, gauss);
+  const queries = Float32Array.from({ length: 6 * 8 }, gauss);
+  const bitmap = Uint32Array.of(0x9e3779b9, 0x12345678, 0b101);
+  const got = admitted("euclidean", level, false, () => 1e9, rows, queries, 8, bitmap);
+  const wanted = new Set<string>();
+  for (let q = 0; q < 6; q++) {
+    for (let r = 0; r < 67; r++) if (((bitmap[r >>> 5] ?? 0) >>> (r & 31)) & 1) wanted.add(`${q}:${r}`);
+  }
+  expect(got).toEqual(wanted);
 });
 
 const KINDS: readonly (readonly [Precision, Metric])[] = [

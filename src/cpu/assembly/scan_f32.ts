@@ -3,6 +3,7 @@
 // estimate is beyond its query's limit is dropped by one comparison; the others, rare once the
 // limits are tight, are tested for eligibility and appended to `hits`.
 // Estimates and limits are in estimate scale: core/margin.ts. Twin: kernels-js.ts.
+import { append } from "./hits";
 
 const COSINE: i32 = 0;
 const DOT: i32 = 1;
@@ -51,16 +52,6 @@ function is_within(metric: i32, sum: v128, term: f32, limit: f32, perNorm: f32):
   if (metric == COSINE) return 1 - total(sum) * term <= limit;
   if (metric == DOT) return -total(sum) - perNorm * term <= limit;
   return total(sum) <= limit;
-}
-
-/** Appends (query << 16 | row) if the row's bit is set for the query; returns the end of the list. */
-function append(hits: usize, end: usize, query: i32, row: i32, eligible: usize, words: i32): usize {
-  const word = load<u32>(eligible + (<usize>(query * words + (row >> 5)) << 2));
-  if ((word >> (row & 31)) & 1) {
-    store<u32>(end, (query << 16) | row);
-    return end + 4;
-  }
-  return end;
 }
 
 function scan_terms<Term>(
@@ -127,14 +118,14 @@ function scan_terms<Term>(
       }
       const t0 = load<f32>(terms + (r << 2));
       const t1 = load<f32>(terms + (r << 2), 4);
-      if (is_within(metric, a0, t0, limit0, norm0)) end = append(hits, end, q, r, eligible, words);
-      if (is_within(metric, a1, t0, limit1, norm1)) end = append(hits, end, q + 1, r, eligible, words);
-      if (is_within(metric, a2, t0, limit2, norm2)) end = append(hits, end, q + 2, r, eligible, words);
-      if (is_within(metric, a3, t0, limit3, norm3)) end = append(hits, end, q + 3, r, eligible, words);
-      if (is_within(metric, b0, t1, limit0, norm0)) end = append(hits, end, q, r + 1, eligible, words);
-      if (is_within(metric, b1, t1, limit1, norm1)) end = append(hits, end, q + 1, r + 1, eligible, words);
-      if (is_within(metric, b2, t1, limit2, norm2)) end = append(hits, end, q + 2, r + 1, eligible, words);
-      if (is_within(metric, b3, t1, limit3, norm3)) end = append(hits, end, q + 3, r + 1, eligible, words);
+      if (is_within(metric, a0, t0, limit0, norm0)) end = append(end, q, r, eligible, words);
+      if (is_within(metric, a1, t0, limit1, norm1)) end = append(end, q + 1, r, eligible, words);
+      if (is_within(metric, a2, t0, limit2, norm2)) end = append(end, q + 2, r, eligible, words);
+      if (is_within(metric, a3, t0, limit3, norm3)) end = append(end, q + 3, r, eligible, words);
+      if (is_within(metric, b0, t1, limit0, norm0)) end = append(end, q, r + 1, eligible, words);
+      if (is_within(metric, b1, t1, limit1, norm1)) end = append(end, q + 1, r + 1, eligible, words);
+      if (is_within(metric, b2, t1, limit2, norm2)) end = append(end, q + 2, r + 1, eligible, words);
+      if (is_within(metric, b3, t1, limit3, norm3)) end = append(end, q + 3, r + 1, eligible, words);
     }
     if (r < rowCount) {
       for (let p: i32 = q; p < q + 4; p++) {
@@ -184,7 +175,7 @@ function scan_pair<Term>(
   const limit = load<f32>(limits + (q << 2));
   const perNorm = load<f32>(perNorms + (q << 2));
   if (is_within(metric, sum, load<f32>(terms + (r << 2)), limit, perNorm)) {
-    return append(hits, end, q, r, eligible, words);
+    return append(end, q, r, eligible, words);
   }
   return end;
 }
@@ -192,8 +183,8 @@ function scan_pair<Term>(
 /**
  * Scans `rowCount` ≤ 65,536 rows of `stride` floats (row terms: 1/‖x‖ for cosine, ‖x‖ for dot)
  * against `queryCount` ≤ 65,536 queries as scaled for scanning. `limits`, `perNorms`:
- * [queryCount] f32. `eligible`: [queryCount × words] u32. `hits`: room for rowCount × queryCount
- * u32. Returns the number of hits.
+ * [queryCount] f32. `eligible`: [queryCount × words] u32, or with words = 0 one bitmap for all.
+ * `hits`: room for rowCount × queryCount u32. Returns the number of hits.
  */
 export function scan_f32(
   metric: i32,
