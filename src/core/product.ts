@@ -16,6 +16,9 @@ export function zeroRows(rows: number, length: number): Rows {
   return { data: new Float64Array(rows * length), rows, length };
 }
 
+/** a·bᵀ as `product` makes it, perhaps by other means. */
+export type Multiply = (a: Rows, b: Rows, symmetric?: boolean) => Generator<number, Rows>;
+
 /** Columns of one pass: four rows of this many float64 stay in a 256 KiB L2 while the others stream by. */
 const PASS = 2048;
 
