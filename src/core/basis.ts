@@ -68,8 +68,10 @@ export function basisWork(dimensions: number, count: number): number {
   const hasMoments = 2 * count >= d;
   const moments = hasMoments ? (count * d * (d + 4)) / 2 + (d * d) / 2 : 0;
   const applied = ITERATIONS * p * d * (hasMoments ? d : 2 * count);
-  // Four passes of Gram–Schmidt, then Rayleigh–Ritz; 5·p³ for the eigenvalues, by experience.
-  return 9 * count * d + moments + applied + 5.5 * p * p * d + 5 * p ** 3;
+  // Four passes of Gram–Schmidt and six more over what exceeds the sample's rank, then Rayleigh–Ritz;
+  // 5·p³ for the eigenvalues, by experience.
+  const orthonormalised = 4 * p * p * d + 6 * Math.max(0, p * p - count * count) * d;
+  return 9 * count * d + moments + applied + orthonormalised + 1.5 * p * p * d + 5 * p ** 3;
 }
 
 /** Yields the multiply-adds (or elements moved) since the last yield, each time at most about `LIMITS.sliceElements`. */

@@ -126,7 +126,7 @@ function addEdge(a: Rows, i: number, b: Rows, j: number, from: number, to: numbe
 }
 
 /** Copies the lower triangle over the upper. */
-function* mirror(square: Rows): Generator<number, void> {
+export function* mirror(square: Rows): Generator<number, void> {
   const { data, rows } = square;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < i; j++) data[j * rows + i] = data[i * rows + j] ?? 0;

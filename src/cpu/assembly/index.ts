@@ -7,3 +7,4 @@ export { distance_f16 } from "./distance_f16";
 export { distance_i8 } from "./distance_i8";
 export { distance_b1 } from "./distance_b1";
 export { encode_i8 } from "./encode_i8";
+export { product_f64 } from "./product_f64";
