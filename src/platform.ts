@@ -22,6 +22,7 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         scan,
         codedBytes: internals.cpu?.codedBytes,
         learnRows: internals.cpu?.learnRows,
+        directions: internals.cpu?.directions,
         slices,
         emit,
       }),

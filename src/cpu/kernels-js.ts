@@ -100,7 +100,13 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
 }
 
 /** Appends a hit, the `count`-th, if the row's bit is set for the query; returns the new count. */
-export function appendHit(words: Uint32Array, span: ScanSpan, count: number, query: number, row: number): number {
+export function appendHit(
+  words: Uint32Array,
+  span: Pick<ScanSpan, "eligible" | "words" | "hits">,
+  count: number,
+  query: number,
+  row: number,
+): number {
   const word = words[(span.eligible >>> 2) + query * span.words + (row >>> 5)] ?? 0;
   if (((word >>> (row & 31)) & 1) === 0) return count;
   words[(span.hits >>> 2) + count] = (query << 16) | row;

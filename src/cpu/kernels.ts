@@ -10,6 +10,7 @@ import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
 import { withSharedMemory } from "./module-bytes.ts";
+import { isProven } from "./relaxed-probe.ts";
 
 /** A span of rows and a tile of queries to scan: at most 65,536 of each. */
 export interface ScanSpan {
@@ -93,10 +94,12 @@ export interface KernelModules {
   readonly owned?: CompiledKernels;
 }
 
-/** Compiles what this runtime takes; empty, with the reason, where it takes nothing. */
+/** Compiles what this runtime takes and gets right; empty, with the reason, where it takes nothing. */
 export async function compileKernels(bytes: KernelBytes): Promise<{ modules: KernelModules; problem?: unknown }> {
   try {
     const owned = await compileBuilds(bytes);
+    if (owned.relaxed !== undefined && !(await isProven(owned.relaxed)))
+      return await compileKernels({ simd: bytes.simd });
     const simd = withSharedMemory(bytes.simd);
     if (!WebAssembly.validate(simd)) return { modules: { owned } };
     const relaxed = bytes.relaxed === undefined ? {} : { relaxed: withSharedMemory(bytes.relaxed) };

@@ -23,6 +23,7 @@ export interface CpuRequest {
   readonly scan: "auto" | "full" | "certified";
   readonly codedBytes: number | undefined;
   readonly learnRows: number | undefined;
+  readonly directions: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -50,6 +51,7 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
     scan: request.scan,
     codedBytes: request.codedBytes ?? LIMITS.codedBytes,
     learnRows: request.learnRows ?? LIMITS.learnRows,
+    directions: request.directions,
     slices: request.slices,
     emit: request.emit,
   });

@@ -12,3 +12,4 @@ export { distance_b1 } from "./distance_b1";
 export { refine_f16, refine_f32 } from "./refine";
 export { scan_i8 } from "./scan_i8";
 export { encode_i8 } from "./encode_i8";
+export { product_f64 } from "./product_f64";
