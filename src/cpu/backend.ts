@@ -44,6 +44,8 @@ export interface CpuOptions {
   readonly learnRows: number;
   /** The number of directions where it is not to be chosen. */
   readonly directions: number | undefined;
+  /** Most rows of a block: a power of two, at least 32. */
+  readonly blockRows: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -89,7 +91,7 @@ export class CpuBackend implements ExactBackend {
     const { precision, metric, dimensions, scan } = options;
     // i8 rows are their own codes, whatever the scan is called.
     const isCoded = scan !== "full" || precision === "i8";
-    this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded);
+    this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded, options.blockRows);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
         spawner: options.spawner,
