@@ -1,17 +1,16 @@
-/** The CPU kernels one by one: canonical distances against the oracle, estimate scans against the truth, WASM against plain JS. */
+/** The builds of the CPU kernels, and their canonical distances: WASM and plain JS against the oracle. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
-import { admissibleEstimate, scanMargin, unitExponent } from "../../src/core/margin.ts";
-import { readRows, rowNorm } from "../../src/core/matrix.ts";
+import { readRows } from "../../src/core/matrix.ts";
 import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "../../src/core/metric.ts";
 import { referenceDistance, storedRow } from "../../src/core/reference.ts";
 import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import { bindKernels, compileKernels, kernelLevel, type KernelLevel } from "../../src/cpu/kernels.ts";
+import { bindKernels, compileKernels, kernelLevel } from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
 import { normal, uniform } from "../contract/random.ts";
-import { KERNEL_LEVELS, KERNEL_MODULES } from "./kernel-levels.ts";
+import { KERNEL_MODULES } from "./kernel-levels.ts";
 
 const modules = KERNEL_MODULES["relaxed-simd"];
 const simdModules = KERNEL_MODULES.simd128;
@@ -115,113 +114,6 @@ test("distances beyond float32 are clamped, and −0 is +0", () => {
   expect(canonicalDistance("euclidean", huge, 0, opposite, 0, 4)).toBe(3.4028234663852886e38);
   const tiny = padded([1e-30, 0, 0, 0]);
   expect(Object.is(canonicalDistance("dot", tiny, 0, tiny, 0, 4), 0)).toBe(true);
-});
-
-/**
- * Lays rows, terms and scaled queries out as a worker does and returns the (query, row) pairs that
- * a scan admits. `bitmap`: the rows that all queries may find; left out: each has a bitmap of all rows.
- */
-function admitted(
-  metric: FloatMetric,
-  level: KernelLevel,
-  isShared: boolean,
-  limitOf: (query: number) => number,
-  rows: Float32Array,
-  queries: Float32Array,
-  d: number,
-  bitmap?: Uint32Array,
-): Set<string> {
-  const stride = rowStride(d);
-  const rowCount = rows.length / stride;
-  const queryCount = queries.length / stride;
-  const memory = isShared ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
-  const kernels = bindKernels(KERNEL_MODULES[level], memory, f32(metric, d));
-  const f = new Float32Array(memory.buffer);
-  const at = {
-    rows: 0,
-    terms: 400_000,
-    queries: 410_000,
-    limits: 500_000,
-    perNorms: 501_000,
-    eligible: 502_000,
-    hits: 600_000,
-  };
-  f.set(rows, at.rows / 4);
-  for (let r = 0; r < rowCount; r++) {
-    const norm = rowNorm(rows, r * stride, stride);
-    f[at.terms / 4 + r] = metric === "cosine" ? 1 / norm : norm;
-  }
-  for (let q = 0; q < queryCount; q++) {
-    const norm = rowNorm(queries, q * stride, stride);
-    const factor = metric === "cosine" ? 1 / norm : metric === "dot" ? 2 ** unitExponent(norm) : 1;
-    const margin = scanMargin(metric, d, norm * factor, metric === "dot" ? factor : 1);
-    for (let i = 0; i < stride; i++) f[at.queries / 4 + q * stride + i] = (queries[q * stride + i] ?? 0) * factor;
-    f[at.limits / 4 + q] = admissibleEstimate(metric, limitOf(q), metric === "dot" ? factor : 1, margin);
-    f[at.perNorms / 4 + q] = margin.perNorm;
-  }
-  const words = bitmap === undefined ? Math.ceil(rowCount / 32) : 0;
-  const eligible = new Uint32Array(memory.buffer, at.eligible);
-  if (bitmap === undefined) eligible.fill(0xffffffff, 0, queryCount * words);
-  else eligible.set(bitmap);
-  const count = kernels.scanF32({
-    rows: at.rows,
-    terms: at.terms,
-    rowCount,
-    queries: at.queries,
-    queryCount,
-    limits: at.limits,
-    perNorms: at.perNorms,
-    eligible: at.eligible,
-    words,
-    hits: at.hits,
-  });
-  const hits = new Uint32Array(memory.buffer, at.hits, count);
-  return new Set(Array.from(hits, (hit) => `${hit >>> 16}:${hit & 0xffff}`));
-}
-
-describe.each(FLOAT_METRICS)("scan_f32 under %s", (metric) => {
-  const d = 37;
-  const stride = rowStride(d);
-  const gauss = normal(7);
-  const matrix = (count: number): Float32Array => {
-    const out = new Float32Array(count * stride);
-    for (let r = 0; r < count; r++) for (let i = 0; i < d; i++) out[r * stride + i] = gauss();
-    return out;
-  };
-  const rows = matrix(67);
-  const queries = matrix(7); // one group of four and a tail of three
-  const distance = (q: number, r: number): number =>
-    canonicalDistance(metric, queries, q * stride, rows, r * stride, stride);
-  const limitOf = (q: number): number =>
-    Array.from({ length: 67 }, (_, r) => distance(q, r)).sort((a, b) => a - b)[9] ?? 0;
-
-  test.each([
-    ["relaxed-simd", false],
-    ["relaxed-simd", true],
-    ["simd128", false],
-    ["simd128", true],
-    ["none", false],
-  ] as const)("%s (shared memory: %s) admits every row within the limit and few others", (level, isShared) => {
-    const got = admitted(metric, level, isShared, limitOf, rows, queries, d);
-    const wanted = new Set<string>();
-    for (let q = 0; q < 7; q++) for (let r = 0; r < 67; r++) if (distance(q, r) <= limitOf(q)) wanted.add(`${q}:${r}`);
-    expect(wanted.size).toBe(70);
-    for (const hit of wanted) expect(got).toContain(hit);
-    expect(got.size).toBeLessThanOrEqual(77); // the margin is 1e-5 of the spread: hardly a row falls into it
-  });
-});
-
-test.each(KERNEL_LEVELS)("scan_f32 at level %s: with a bitmap stride of 0 all queries share one bitmap", (level) => {
-  const gauss = normal(11);
-  const rows = Float32Array.from({ length: 67 * 8 }, gauss);
-  const queries = Float32Array.from({ length: 6 * 8 }, gauss);
-  const bitmap = Uint32Array.of(0x9e3779b9, 0x12345678, 0b101);
-  const got = admitted("euclidean", level, false, () => 1e9, rows, queries, 8, bitmap);
-  const wanted = new Set<string>();
-  for (let q = 0; q < 6; q++) {
-    for (let r = 0; r < 67; r++) if (((bitmap[r >>> 5] ?? 0) >>> (r & 31)) & 1) wanted.add(`${q}:${r}`);
-  }
-  expect(got).toEqual(wanted);
 });
 
 const KINDS: readonly (readonly [Precision, Metric])[] = [

@@ -13,3 +13,21 @@ export function append(end: usize, query: i32, row: i32, eligible: usize, words:
   }
   return end;
 }
+
+/** Appends the hit of each lane i whose bit is set in `lanes`: query + i·queryStep, row + i·rowStep. */
+export function append_lanes(
+  end: usize,
+  lanes: i32,
+  query: i32,
+  queryStep: i32,
+  row: i32,
+  rowStep: i32,
+  eligible: usize,
+  words: i32,
+): usize {
+  for (; lanes != 0; lanes &= lanes - 1) {
+    const lane = ctz(lanes);
+    end = append(end, query + lane * queryStep, row + lane * rowStep, eligible, words);
+  }
+  return end;
+}
