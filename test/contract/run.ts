@@ -95,12 +95,19 @@ export function expectation(c: ContractCase): Expectation {
   };
 }
 
-export async function runCase(library: Library, c: ContractCase, expected: Expectation): Promise<CaseOutcome> {
+/** `settle`: waits, after the rows are in, for what goes on in the background. */
+export async function runCase(
+  library: Library,
+  c: ContractCase,
+  expected: Expectation,
+  settle?: (index: VectorIndex) => Promise<void>,
+): Promise<CaseOutcome> {
   const data = makeData(c.data, c.metric, c.rows, c.queries, c.dimensions, c.seed, c.precision);
   const { dimensions, metric, precision } = c;
   const index = await library.createIndex({ dimensions, metric, precision });
   try {
     await index.add(given(data.rows, c));
+    await settle?.(index);
     const eligible = eligibleRows(c);
     const sets = eligible.map((set) => [...set.keys()].filter((row) => set[row]));
     if (c.filter === "removed")
@@ -173,10 +180,12 @@ export function checkClaim(
     if (stats.cpu.rowsScannedInWorkers + stats.cpu.rowsScannedInPage > 0) problems.push("the CPU scanned");
     return problems;
   }
-  // f32 rows may all be ruled out by their estimates; the others are compared canonically.
-  const exact = `distance_${precision}${suffix}`;
-  if (precision !== "f32" && !kernels.includes(exact)) problems.push(`${exact} did not run`);
+  // Rows may all be ruled out by their estimates (maxDistance); what is left is compared canonically.
+  const exact = `distance_${precision === "f32" ? "f64" : precision}${suffix}`;
+  if (report.scan.survivors > 0 && !kernels.includes(exact)) problems.push(`${exact} did not run`);
   if (report.backend !== "cpu") problems.push(`report.backend is ${report.backend}`);
+  if (!scans.some((stem) => kernels.includes(`${stem}${suffix}`)) && !scans.includes("scan_f32"))
+    problems.push(`none of ${scans.join(", ")} ran: ${kernels.join(", ")}`);
   const scanned = inWorkers ? stats.cpu.rowsScannedInWorkers : stats.cpu.rowsScannedInPage;
   const elsewhere = inWorkers ? stats.cpu.rowsScannedInPage : stats.cpu.rowsScannedInWorkers;
   if (scanned === 0 || elsewhere > 0) problems.push(`${scanned} rows scanned where claimed, ${elsewhere} elsewhere`);
