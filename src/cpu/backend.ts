@@ -57,6 +57,12 @@ interface Done<T> {
   readonly isInPage: boolean;
 }
 
+const LEVEL_NAMES: Readonly<Record<KernelLevel, string>> = {
+  "relaxed-simd": "WASM relaxed SIMD",
+  simd128: "WASM SIMD",
+  none: "plain JS",
+};
+
 /** How many of a query's rows were judged by codes. */
 const [NONE, SOME, ALL] = [0, 1, 2];
 
@@ -86,7 +92,7 @@ export class CpuBackend implements ExactBackend {
     const where = options.usesWorkers
       ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}`
       : "this thread";
-    this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
+    this.info = { name: `${LEVEL_NAMES[simd]} on ${where}`, threads: options.threads, simd };
     // One scratch area more than workers: the caller's thread may have to join in.
     const { precision, metric, dimensions, scan } = options;
     // i8 rows are their own codes, whatever the scan is called.
@@ -408,7 +414,7 @@ function* counted<T>(work: Generator<number, T>, tell: (step: number) => void): 
 
 /** The name under which `stats().cpu.kernels` counts a kernel: the shader's stem and the level. */
 function kernelName(stem: string, level: KernelLevel): string {
-  return `${stem}/${level === "simd128" ? "wasm" : "js"}`;
+  return `${stem}/${level === "none" ? "js" : "wasm"}`;
 }
 
 /** Query `q` of a partial answer, as a partial answer of one query. */

@@ -121,6 +121,12 @@ export function kernelLevel({ simd, relaxed }: KernelBytes): KernelLevel {
   return relaxed !== undefined && WebAssembly.validate(relaxed) ? "relaxed-simd" : "simd128";
 }
 
+/** What `compileKernels` came to. */
+export function compiledLevel({ owned }: KernelModules): KernelLevel {
+  if (owned === undefined) return "none";
+  return owned.relaxed === undefined ? "simd128" : "relaxed-simd";
+}
+
 /** The fastest kernels that can work on `memory`. */
 export function bindKernels(modules: KernelModules, memory: ChunkMemory, format: RowFormat): Kernels {
   const compiled = memory.isShared ? modules.shared : modules.owned;

@@ -125,7 +125,8 @@ function scratchLayout({ precision, stride }: RowFormat, codes: number, blockRow
     perNorms: area(tileQueries * 4),
     queryCodes: area(tileQueries * codes * 2),
     coefficients: area(COEFFICIENTS * coefficientPlane(tileQueries)),
-    eligible: area(spanPairs / 8),
+    // A word more a query than pairs are full words.
+    eligible: area(spanPairs / 8 + tileQueries * 4),
     hits: area(spanPairs * 4),
     distances: area(blockRows * 4),
     decoded: area(decodedRows * stride * 4),

@@ -210,8 +210,6 @@ export class Scanner {
     let coded = 0;
     if (basis !== undefined && tile.isCoded && isEstimable) {
       coded = Math.min(block.rowCount, sealedRows(shape, chunk, index, basis, block.version));
-      // Words of eligibility begin at multiples of 32.
-      if (coded < block.rowCount) coded -= coded % 32;
       counters.missing += (block.rowCount - coded) * tile.queries.length;
     }
     const rest =
@@ -223,8 +221,8 @@ export class Scanner {
       const firstRow = block.block * shape.blockRows + first;
       const turn = this.#slices?.take(rowCount * shape.stride * tile.queries.length);
       if (turn !== undefined) await turn;
-      const { any, words } = tile.loadEligible(chunk, firstRow, rowCount);
-      if (any) runSpan(kind, { shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
+      const words = tile.loadEligible(chunk, firstRow, rowCount);
+      if (words !== undefined) runSpan(kind, { shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
       tile.rows += rowCount;
       first += rowCount;
     }
@@ -234,11 +232,10 @@ export class Scanner {
   #spanRows(shape: StoreShape, kind: ScanKind, tile: QueryTile): number {
     const queries = tile.queries.length;
     const bytes = kind === "codes" ? tile.codeStride : shape.rowBytes;
-    let most = Math.min(shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows));
-    if (queries >= 4) most = Math.min(most, LIMITS.spanBytes / bytes);
-    if (kind === "estimates" && shape.scratch.decodedRows > 0) most = Math.min(most, shape.scratch.decodedRows);
-    most = Math.max(32, most - (most % 32));
-    return this.#fitting(most, shape.stride * queries, 32);
+    const limits = [shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows)];
+    if (queries >= 4) limits.push(LIMITS.spanBytes / bytes);
+    if (kind === "estimates" && shape.precision !== "f32") limits.push(shape.scratch.decodedRows);
+    return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), shape.stride * queries, 1);
   }
 
   /** At most `most` units of `elements` each, as many as one slice takes, in steps of `step`; on a worker, all of them. */

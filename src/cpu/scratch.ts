@@ -56,7 +56,7 @@ function viewsOf({ stride, blockRows, scratch }: StoreShape, buffer: ArrayBuffer
       base + scratch.coefficients,
       (COEFFICIENTS * coefficientPlane(tileQueries)) / 4,
     ),
-    eligible: new Uint32Array(buffer, base + scratch.eligible, scratch.spanPairs / 32),
+    eligible: new Uint32Array(buffer, base + scratch.eligible, scratch.spanPairs / 32 + tileQueries),
     hits: new Uint32Array(buffer, base + scratch.hits, scratch.spanPairs),
     distances: new Float32Array(buffer, base + scratch.distances, blockRows),
   };

@@ -13,7 +13,7 @@ import type { QueryTile } from "./tile.ts";
 export interface Span {
   readonly shape: StoreShape;
   readonly chunk: Chunk;
-  /** The block's index in its chunk, and rows `first … first + rowCount − 1` of it; `first` is a multiple of 32. */
+  /** The block's index in its chunk, and rows `first … first + rowCount − 1` of it. */
   readonly index: number;
   readonly first: number;
   readonly rowCount: number;

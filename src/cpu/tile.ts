@@ -192,22 +192,30 @@ export class QueryTile {
     if (codes !== undefined) views.coefficients.set(codes.coefficients.subarray(4 * plane), 4 * plane);
   }
 
-  /** Copies the eligibility of `rowCount` rows from `firstRow` on, a multiple of 32, to the chunk's scratch; false when no query may find any of them. Returns the words of a query, 0 where all share them. */
-  loadEligible(chunk: Chunk, firstRow: number, rowCount: number): { any: boolean; words: number } {
+  /**
+   * Copies the eligibility of rows `firstRow … firstRow + rowCount − 1` to the chunk's scratch.
+   * Returns the words that a query takes there, 0 where all share them; undefined when no query may
+   * find any of the rows.
+   */
+  loadEligible(chunk: Chunk, firstRow: number, rowCount: number): number | undefined {
     const { eligible } = chunk.scratch.views;
     const words = Math.ceil(rowCount / 32);
+    const last = 0xffffffff >>> (-rowCount & 31);
     const from = firstRow >>> 5;
+    const shift = firstRow & 31;
     const copies = this.sharesBits ? 1 : this.queries.length;
     let any = 0;
     for (let i = 0; i < copies; i++) {
       const bits = this.queries[i]?.bits;
       for (let w = 0; w < words; w++) {
-        const word = bits?.[from + w] ?? 0;
+        let word = bits?.[from + w] ?? 0;
+        if (shift > 0) word = (word >>> shift) | ((bits?.[from + w + 1] ?? 0) << (32 - shift));
+        if (w === words - 1) word &= last;
         eligible[i * words + w] = word;
         any |= word;
       }
     }
-    return { any: any !== 0, words: this.sharesBits ? 0 : words };
+    return any === 0 ? undefined : this.sharesBits ? 0 : words;
   }
 }
 

@@ -4,7 +4,7 @@
  */
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
-import { compileKernels } from "./kernels.ts";
+import { compiledLevel, compileKernels } from "./kernels.ts";
 import { Learner } from "./learner.ts";
 import { attachedMemory } from "./memory.ts";
 import { Scanner } from "./scan.ts";
@@ -18,7 +18,7 @@ const api: WorkerApi = {
   async start(slot, kernels) {
     const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
     scanner = new Scanner(compiled.modules, slot);
-    return compiled.modules.owned === undefined ? "none" : "simd128";
+    return compiledLevel(compiled.modules);
   },
   attachChunk: (store, shape, index, memory) => scanner.attachChunk(store, shape, index, attachedMemory(memory)),
   putRows: (store, shape, block, first, rows, terms, scales) =>
