@@ -58,7 +58,9 @@ export function learntDirections(dimensions: number, count: number): number {
   const perDirection = ITERATIONS * dimensions * Math.min(dimensions, 2 * Math.max(1, count));
   const affordable = Math.floor(LIMITS.basisWork / perDirection / 16) * 16;
   const wanted = Math.min(Math.ceil(dimensions / 32) * 16, LIMITS.basisDirections);
-  return Math.min(dimensions, Math.max(16, Math.min(wanted, affordable)));
+  // So many rows span no more.
+  const spanned = Math.ceil(count / 16) * 16;
+  return Math.min(dimensions, Math.max(16, Math.min(wanted, affordable, spanned)));
 }
 
 /** The work of `learnBasis`, about: what it yields, summed up. */
