@@ -7,10 +7,10 @@ import { readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { SingleBar } from "cli-progress";
 import { type Case, CORE_CASES, caseKey, GRID_CASES, groupByIndex, limitRows, SMOKE_CASES } from "./cases.ts";
 import { commitOf } from "../commit.ts";
 import { runtime } from "../machine.ts";
+import { Progress } from "../progress.ts";
 import { ResultFile } from "../result-file.ts";
 import { adapterSlug, type BenchDevice, DAWN_FLAGS, openDevice } from "./device.ts";
 import { measureIndex } from "./measure.ts";
@@ -180,30 +180,6 @@ function dawnVersion(): string {
 
 function now(): string {
   return new Date().toISOString();
-}
-
-/** A bar on a terminal, nothing elsewhere; finished lines go above it. */
-class Progress {
-  readonly #bar: SingleBar | undefined;
-
-  constructor(total: number) {
-    if (!process.stderr.isTTY) return;
-    this.#bar = new SingleBar({ format: "{bar} {value}/{total} {stage}", clearOnComplete: true });
-    this.#bar.start(total, 0, { stage: "" });
-  }
-
-  show(done: number, stage: string): void {
-    this.#bar?.update(done, { stage });
-  }
-
-  print(line: string): void {
-    if (this.#bar !== undefined) process.stderr.write("\r\u001B[K");
-    console.log(line);
-  }
-
-  stop(): void {
-    this.#bar?.stop();
-  }
 }
 
 process.exitCode = await main().catch((error: unknown) => {

