@@ -63,7 +63,7 @@ function modelOf(metric: CaseGroup["metric"], dimensions: number, rows: Float32A
     squares[row] = (squares[row] ?? 0) + (rows[i] ?? 0) ** 2;
   }
   if (metric === "euclidean")
-    return { dimensions, rows, bias: Float32Array.from(squares, (square) => -square), alpha: 2 };
+    return { dimensions, rows, bias: new Float32Array(squares).map((square) => -square), alpha: 2 };
   const scaled = rows.map((value, i) => value / Math.sqrt(squares[Math.floor(i / dimensions)] ?? 1));
   return { dimensions, rows: scaled, alpha: 1 };
 }

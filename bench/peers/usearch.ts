@@ -64,7 +64,10 @@ function codes(values: Float32Array, dimensions: number): Int8Array<ArrayBuffer>
 }
 
 function codesOfScale(values: Float32Array, scale: number): Int8Array<ArrayBuffer> {
-  return Int8Array.from(values, (value) => Math.round(value * scale));
+  // Not Int8Array.from: given a function it lists all elements on the heap first, and these may be 128 million.
+  const out = new Int8Array(values.length);
+  for (let i = 0; i < values.length; i++) out[i] = Math.round((values[i] ?? 0) * scale);
+  return out;
 }
 
 function greatest(values: Float32Array): number {

@@ -55,5 +55,5 @@ async function realVectors(
 function images(file: Buffer, dimensions: number): Float32Array {
   if (file.readUInt32BE(0) !== 0x803 || file.readUInt32BE(8) * file.readUInt32BE(12) !== dimensions)
     throw new Error(`not an IDX file of images of ${dimensions} pixels`);
-  return Float32Array.from(file.subarray(16, 16 + file.readUInt32BE(4) * dimensions));
+  return new Float32Array(file.subarray(16, 16 + file.readUInt32BE(4) * dimensions));
 }
