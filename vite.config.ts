@@ -9,7 +9,11 @@ const config: UserConfig = defineConfig({
   plugins: [
     assemblyScript(),
     inlineSource(),
-    standaloneFiles({ worker: path("src/cpu/worker.ts"), kernels: path("src/cpu/assembly/index.ts") }),
+    standaloneFiles({
+      worker: path("src/cpu/worker.ts"),
+      kernels: path("src/cpu/assembly/index.ts"),
+      relaxedKernels: path("src/cpu/assembly/relaxed.ts"),
+    }),
   ],
   build: {
     target: "es2022",

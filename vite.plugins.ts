@@ -6,50 +6,37 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { build, type Plugin } from "vite";
+import { withCustomSection } from "./src/cpu/module-bytes.ts";
 
 const clean = (id: string): string => id.replace(/\?.*$/, "");
 
-/** Compiles `x.ts?wasm-bytes` with AssemblyScript: exports `owned` and `shared`, base64. */
+/** Compiles `x.ts?wasm-bytes`, or `x.ts?wasm-bytes=feature` with one more WASM feature, by AssemblyScript; exports base64. */
 export function assemblyScript(): Plugin {
   return {
     name: "nearfield:assemblyscript",
     enforce: "pre",
     async load(id) {
-      if (!id.endsWith("?wasm-bytes")) return undefined;
-      const entry = clean(id);
+      const [entry, feature] = id.split(/\?wasm-bytes=?/);
+      if (entry === undefined || feature === undefined) return undefined;
       for (const file of readdirSync(dirname(entry))) this.addWatchFile(join(dirname(entry), file));
-      const { owned, shared } = await compileKernels(entry);
-      return `export const owned = ${base64(owned)};\nexport const shared = ${base64(shared)};\n`;
+      const bytes = await compile(entry, feature);
+      return `export default ${JSON.stringify(Buffer.from(bytes).toString("base64"))};\n`;
     },
   };
 }
 
-const base64 = (bytes: Uint8Array): string => JSON.stringify(Buffer.from(bytes).toString("base64"));
+/** For memory that is imported and not shared: src/cpu/module-bytes.ts makes the module for shared memory of it. */
+const MEMORY = ["--importMemory", "--initialMemory", "1", "--noExportMemory"];
+const ASSEMBLY_OPTIONS = [...MEMORY, "--runtime", "stub", "--use", "abort=", "--enable", "simd", "-O3", "--noAssert"];
 
-async function compileKernels(entry: string): Promise<{ owned: Uint8Array; shared: Uint8Array }> {
-  const options = [
-    "--importMemory",
-    "--initialMemory",
-    "1",
-    "--noExportMemory",
-    "--runtime",
-    "stub",
-    "--use",
-    "abort=",
-  ];
-  const optimise = ["--enable", "simd", "-O3", "--noAssert"];
-  const threads = ["--sharedMemory", "--maximumMemory", "65536", "--enable", "threads"];
-  const owned = await compile(entry, [...options, ...optimise]);
-  const shared = await compile(entry, [...options, ...optimise, ...threads]);
-  return { owned, shared };
-}
-
-async function compile(entry: string, options: string[]): Promise<Uint8Array> {
+/** `feature`: one that is switched on beside simd, or empty. */
+async function compile(entry: string, feature: string): Promise<Uint8Array> {
   const { default: asc } = await import("assemblyscript/asc");
   const base = dirname(entry);
   const name = entry.slice(base.length + 1);
   let output: Uint8Array | undefined;
   let log = "";
+  const options = feature === "" ? ASSEMBLY_OPTIONS : [...ASSEMBLY_OPTIONS, "--enable", feature];
   const { error } = await asc.main([name, "--outFile", "out.wasm", "--baseDir", base, ...options], {
     stderr: {
       write: (chunk: Uint8Array | string) => {
@@ -106,30 +93,16 @@ async function bundleScript(entry: string): Promise<string> {
 const NOTICE = "/*! contains comlink, Copyright 2019 Google LLC, Apache-2.0 */";
 
 /** Emits the worker script and the kernels as files beside the bundles. */
-export function standaloneFiles(files: { worker: string; kernels: string }): Plugin {
+export function standaloneFiles(files: { worker: string; kernels: string; relaxedKernels: string }): Plugin {
   return {
     name: "nearfield:standalone-files",
     apply: "build",
     async generateBundle() {
       this.emitFile({ type: "asset", fileName: "worker.js", source: await bundleScript(files.worker) });
-      const { owned, shared } = await compileKernels(files.kernels);
-      this.emitFile({ type: "asset", fileName: "kernels.wasm", source: withSection(owned, "shared", shared) });
+      const simd = await compile(files.kernels, "");
+      const relaxed = await compile(files.relaxedKernels, "relaxed-simd");
+      // One file for both builds; src/cpu/kernel-bytes.ts takes them apart.
+      this.emitFile({ type: "asset", fileName: "kernels.wasm", source: withCustomSection(simd, "relaxed", relaxed) });
     },
   };
-}
-
-/** A WASM module with `payload` appended as a custom section (id 0): one file for both builds. */
-function withSection(module: Uint8Array, name: string, payload: Uint8Array): Uint8Array {
-  const title = new TextEncoder().encode(name);
-  const size = leb128(title.length);
-  const body = leb128(size.length + title.length + payload.length);
-  return new Uint8Array([...module, 0, ...body, ...size, ...title, ...payload]);
-}
-
-function leb128(value: number): number[] {
-  const bytes: number[] = [];
-  for (let rest = value; ; rest >>>= 7) {
-    if (rest < 0x80) return [...bytes, rest];
-    bytes.push((rest & 0x7f) | 0x80);
-  }
 }

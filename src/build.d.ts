@@ -12,10 +12,15 @@ declare module "*?inline-source" {
 }
 
 declare module "*?wasm-bytes" {
-  /** Base64 of the build for unshared memory. */
-  export const owned: string;
-  /** Base64 of the build for shared memory. */
-  export const shared: string;
+  /** The module as base64. */
+  const base64: string;
+  export default base64;
+}
+
+declare module "*?wasm-bytes=relaxed-simd" {
+  /** The module, with relaxed SIMD, as base64. */
+  const base64: string;
+  export default base64;
 }
 
 declare module "comlink/dist/esm/node-adapter.mjs" {

@@ -8,7 +8,7 @@ import { gpuFactory } from "./gpu/open.ts";
 export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
   return {
     defaultThreads: spawner.defaultThreads,
-    openExact: ({ precision, metric, dimensions, threads, workerUrl, wasmUrl }, internals, slices, emit) =>
+    openExact: ({ precision, metric, dimensions, threads, scan, workerUrl, wasmUrl }, internals, slices, emit) =>
       openCpu(spawner, {
         precision,
         metric,
@@ -16,9 +16,12 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         threads,
         workerUrl,
         wasmUrl,
-        forcesPlainJs: internals.kernels === "js",
+        kernels: internals.kernels,
         sharesMemory: internals.sharesMemory,
         usesWorkers: internals.usesWorkers,
+        scan,
+        codedBytes: internals.cpu?.codedBytes,
+        learnRows: internals.cpu?.learnRows,
         slices,
         emit,
       }),

@@ -25,7 +25,7 @@ export interface BackendInfo {
   /** CPU workers; absent on the GPU. */
   readonly threads?: number;
   /** CPU kernel level; absent on the GPU. */
-  readonly simd?: "simd128" | "none";
+  readonly simd?: "relaxed-simd" | "simd128" | "none";
 }
 
 /** Which rows a query may find: one immutable bitmap, shared by all queries that have the same. */
@@ -164,6 +164,22 @@ export interface CpuStats {
   readonly storeBytes: number;
   /** Work by kernel name: spans of rows that a `scan_…` passed over, rows that a `distance_…` computed. */
   readonly kernels: Readonly<Record<string, number>>;
+  /** Rows judged by their int8 codes, once for each query, and those of them that had to be looked at again. */
+  readonly rowsJudged: number;
+  readonly survivors: number;
+  /** Queries whose codes ruled out too little, so that the rest of the rows was scanned in full. */
+  readonly rescans: number;
+  /** The int8 codes of the rows there are now; null where rows are scanned in full. */
+  readonly codes: CodeStats | null;
+}
+
+export interface CodeStats {
+  /** Codes of a row: principal directions, or dimensions where rows are coded as they are. */
+  readonly directions: number;
+  /** Rows that have theirs; the others are scanned in full until they do. */
+  readonly codedRows: number;
+  /** How far learning directions has come, 0 … 1; null when nothing is being learnt. */
+  readonly learning: number | null;
 }
 
 /** The exact answers of a batch, and what finding them took. */
@@ -171,6 +187,12 @@ export interface ExactAnswer {
   readonly topK: TopK;
   /** [count] rows whose canonical distance was computed. */
   readonly settled: Uint32Array;
+  /** [count] how many of its rows a query had judged by codes: 0 none, 1 some, 2 all. */
+  readonly certified: Uint8Array;
+  /** [count] 1 where codes ruled out too little, so that the rest of the rows was scanned in full. */
+  readonly rescans: Uint8Array;
+  /** Directions that the codes have; 0 when there were none. */
+  readonly directions: number;
 }
 
 /** A vector as it is stored. */
@@ -207,8 +229,11 @@ export interface Rows extends RowSource {
 /** Answers exactly, from the rows themselves. Takes only stores that it created. */
 export interface ExactBackend {
   readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
-  readonly stats: Omit<CpuStats, "storeBytes">;
+  readonly stats: Omit<CpuStats, "storeBytes" | "codes">;
   createRows(): Rows;
+  /** Says that rows changed which searches here will scan: begins, in the background, what makes these fast. */
+  prepare(rows: Rows): void;
+  codesOf(rows: Rows): CodeStats | null;
   /** The exact answer of every query, by scanning all rows. Rejects with WORKER_FAILED when no worker is left. */
   search(rows: Rows, batch: Batch): Promise<ExactAnswer>;
   /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */

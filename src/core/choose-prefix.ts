@@ -154,7 +154,7 @@ function* survivors(
   const codes = new Int8Array(all.count * m);
   const scalars: EncodingScalars[] = [];
   for (let i = 0; i < all.count; i++) {
-    const { scale, error2, code2 } = encodeProjected(projected, i * width, m, codes, i * m);
+    const { scale, error2, code2 } = encodeProjected(projected, i * width, m, codes, i * m, 127);
     scalars.push(measured(projected, i * width, m, scale, error2, code2, all.norm2[i] ?? 0));
     yield 4 * m;
   }

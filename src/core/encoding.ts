@@ -24,7 +24,7 @@ import { roundUpF32 } from "./rounding.ts";
 const U = 2 ** -53;
 
 /** Scales are 0 or at least this, so that products of two scales never underflow float32. Smaller vectors have codes 0. */
-const MIN_SCALE: number = 2 ** -60;
+export const MIN_SCALE: number = 2 ** -60;
 
 export interface Projection {
   readonly dimensions: number;
@@ -70,68 +70,96 @@ export interface Encoding extends EncodingScalars {
   readonly codes: Int8Array;
 }
 
-class VectorEncoder {
+/** What an encoder finds of a vector, as computed in float64: nothing is rounded up yet. */
+export interface Measured {
+  /** Float32; 0 (then all codes are 0) or ≥ MIN_SCALE. */
+  readonly scale: number;
+  /** ‖b‖². */
+  readonly norm2: number;
+  /** ‖y‖². */
+  readonly projected2: number;
+  /** ‖y − ŷ‖². */
+  readonly error2: number;
+  /** ‖b − Pᵀ·y‖²; 0 without projection. */
+  readonly residual2: number;
+  /** Σ codes², exact. */
+  readonly code2: number;
+  /** Σ codes, exact. */
+  readonly codeSum: number;
+}
+
+/** The scalars of a measured vector, upper bounds of the true ones: see the top of this file. */
+export function roundedUp(projection: Projection, metric: ProductMetric, measured: Measured): EncodingScalars {
+  const { dimensions: d, length: m, vectors, defect } = projection;
+  const { scale, norm2 } = measured;
+  const up = 1 + (d + m + 16) * U;
+  const norm = Math.sqrt(norm2) * up;
+  const loading = LOADING[metric](d) * U * norm;
+  const slack = vectors === undefined ? loading : 4 * (d + m + 16) * U * Math.sqrt(m) * (1 + defect) ** 2 * norm;
+  return {
+    scale,
+    errorNorm: roundUpF32(Math.sqrt(measured.error2) * up + slack),
+    codeNorm: roundUpF32(scale * Math.sqrt(measured.code2) * up),
+    residualNorm: vectors === undefined ? 0 : roundUpF32(Math.sqrt(measured.residual2) * up + slack),
+    projectedNorm: roundUpF32(Math.sqrt(measured.projected2) * up + slack),
+    norm: roundUpF32(norm + loading),
+    norm2: Math.fround(norm2),
+  };
+}
+
+/**
+ * Encodes vector by vector, in plain JS. Twin, bit for bit: cpu/assembly/encode_i8.ts; so sums of
+ * squares have four accumulators, element i in number i mod 4, and sums of P·b have two.
+ */
+export class VectorEncoder {
   readonly projection: Projection;
   readonly metric: ProductMetric;
-  readonly #factor: number;
   readonly #vector: Float64Array;
   readonly #projected: Float64Array;
 
-  /** `exponent`: dot and euclidean vectors are multiplied by 2^exponent, to bring extreme magnitudes into float32's comfort (margin.ts). */
-  constructor(projection: Projection, metric: ProductMetric, exponent = 0) {
+  constructor(projection: Projection, metric: ProductMetric) {
     this.projection = projection;
     this.metric = metric;
-    this.#factor = metric === "cosine" ? 1 : 2 ** exponent;
     this.#vector = new Float64Array(projection.dimensions);
     this.#projected = projection.vectors === undefined ? this.#vector : new Float64Array(projection.length);
   }
 
-  /** Encodes `values[at … at + d)`, about 2·m·d multiply-adds; the codes go to `codes[codesAt … + m)`. */
-  encode(values: Float32Array | Float64Array, at: number, codes: Int8Array, codesAt: number): EncodingScalars {
-    const { dimensions: d, length: m, vectors, defect } = this.projection;
-    const norm2 = this.#load(values, at);
+  /**
+   * Encodes `values[at … at + d)` times `factor`, a power of two that brings extreme magnitudes
+   * into float32's comfort (margin.ts; 1 for cosine): about 2·m·d multiply-adds. Codes of at most
+   * ±`levels` go to `codes[codesAt … + m)`.
+   */
+  encode(
+    values: ArrayLike<number>,
+    at: number,
+    factor: number,
+    levels: number,
+    codes: Int8Array,
+    codesAt: number,
+  ): Measured {
+    const { length: m, vectors } = this.projection;
+    const norm2 = this.#load(values, at, factor);
     const b = this.#vector;
     const y = this.#projected;
     if (vectors !== undefined) project(vectors, m, b, y);
-    const { scale, error2, code2 } = encodeProjected(y, 0, m, codes, codesAt);
+    const coded = encodeProjected(y, 0, m, codes, codesAt, levels);
     const projected2 = vectors === undefined ? norm2 : squaredNorm(y);
     const residual2 = vectors === undefined ? 0 : residual(vectors, m, y, b); // overwrites b
-
-    const up = 1 + (d + m + 16) * U;
-    const norm = Math.sqrt(norm2) * up;
-    const loading = LOADING[this.metric](d) * U * norm;
-    const slack = vectors === undefined ? loading : 4 * (d + m + 16) * U * Math.sqrt(m) * (1 + defect) ** 2 * norm;
-    return {
-      scale,
-      errorNorm: roundUpF32(Math.sqrt(error2) * up + slack),
-      codeNorm: roundUpF32(scale * Math.sqrt(code2) * up),
-      residualNorm: vectors === undefined ? 0 : roundUpF32(Math.sqrt(residual2) * up + slack),
-      projectedNorm: roundUpF32(Math.sqrt(projected2) * up + slack),
-      norm: roundUpF32(norm + loading),
-      norm2: Math.fround(norm2),
-    };
+    return { ...coded, norm2, projected2, residual2 };
   }
 
   /** Brings b into #vector; returns ‖b‖². */
-  #load(values: Float32Array | Float64Array, at: number): number {
+  #load(values: ArrayLike<number>, at: number, factor: number): number {
     const b = this.#vector;
     const mean = this.metric === "euclidean" ? this.projection.mean : undefined;
-    const factor = this.#factor;
-    let sum = 0;
     for (let i = 0; i < b.length; i++) {
-      const value = (values[at + i]! - (mean === undefined ? 0 : mean[i]!)) * factor; // inside the arrays
-      b[i] = value;
-      sum += value * value;
+      b[i] = (values[at + i]! - (mean === undefined ? 0 : mean[i]!)) * factor; // inside the arrays
     }
-    if (this.metric !== "cosine" || sum === 0) return sum;
-    const norm = Math.sqrt(sum);
-    let unit = 0;
-    for (let i = 0; i < b.length; i++) {
-      const value = b[i]! / norm; // inside the array
-      b[i] = value;
-      unit += value * value;
-    }
-    return unit;
+    const norm2 = squaredNorm(b);
+    if (this.metric !== "cosine" || norm2 === 0) return norm2;
+    const norm = Math.sqrt(norm2);
+    for (let i = 0; i < b.length; i++) b[i]! /= norm; // inside the array
+    return squaredNorm(b);
   }
 }
 
@@ -142,7 +170,7 @@ const LOADING: Readonly<Record<ProductMetric, (dimensions: number) => number>> =
   euclidean: () => 2,
 };
 
-/** Encodes one vector into codes of its own. For many make a `VectorEncoder`. */
+/** Encodes one vector, dot and euclidean ones times 2^exponent, into codes of its own. For many make a `VectorEncoder`. */
 export function encodeVector(
   projection: Projection,
   metric: ProductMetric,
@@ -151,67 +179,97 @@ export function encodeVector(
   exponent = 0,
 ): Encoding {
   const codes = new Int8Array(projection.length);
-  return { codes, ...new VectorEncoder(projection, metric, exponent).encode(values, at, codes, 0) };
+  const factor = metric === "cosine" ? 1 : 2 ** exponent;
+  const measured = new VectorEncoder(projection, metric).encode(values, at, factor, 127, codes, 0);
+  return { codes, ...roundedUp(projection, metric, measured) };
 }
 
-/** Codes of `y[at … at + m)`; ‖y − ŷ‖² as computed and Σ codes², exact. */
+/**
+ * Codes of `y[at … at + m)`, at most ±`levels`; ‖y − ŷ‖² as computed, Σ codes² and Σ codes, exact.
+ * Where the scale would be too small (MIN_SCALE), or too large for float32, codes are 0.
+ */
 export function encodeProjected(
   y: Float64Array,
   at: number,
   m: number,
   codes: Int8Array,
   codesAt: number,
-): { scale: number; error2: number; code2: number } {
-  let scale = quantiseRow(y, at, m, codes, codesAt);
-  if (scale < MIN_SCALE) {
+  levels: number,
+): Pick<Measured, "scale" | "error2" | "code2" | "codeSum"> {
+  let scale = quantiseRow(y, at, m, codes, codesAt, levels);
+  if (scale < MIN_SCALE || scale === Infinity) {
     codes.fill(0, codesAt, codesAt + m);
     scale = 0;
   }
-  let error2 = 0;
+  const errors = [0, 0, 0, 0];
   let code2 = 0;
+  let codeSum = 0;
   for (let i = 0; i < m; i++) {
     const code = codes[codesAt + i]!; // inside the arrays
     const error = y[at + i]! - scale * code; // the product is exact: 24 bits by 7
-    error2 += error * error;
+    errors[i & 3]! += error * error;
     code2 += code * code;
+    codeSum += code;
   }
-  return { scale, error2, code2 };
+  const [e0, e1, e2, e3] = errors as [number, number, number, number];
+  return { scale, error2: e0 + e1 + (e2 + e3), code2, codeSum };
 }
 
 // Indices below are inside the arrays by construction.
-/** y = P·b, four directions at a time. */
+/** y = P·b, four directions at a time; each sum of even elements and of odd ones. */
 export function project(vectors: Float32Array, m: number, b: Float64Array, y: Float64Array): void {
   const d = b.length;
+  const even = d - (d & 1);
   let k = 0;
   for (; k + 4 <= m; k += 4) {
     let p0 = k * d;
     let p1 = p0 + d;
     let p2 = p1 + d;
     let p3 = p2 + d;
-    let s0 = 0;
-    let s1 = 0;
-    let s2 = 0;
-    let s3 = 0;
-    for (let i = 0; i < d; i++) {
+    let [s0, s1, s2, s3] = [0, 0, 0, 0];
+    let [t0, t1, t2, t3] = [0, 0, 0, 0];
+    for (let i = 0; i < even; i += 2) {
       const v = b[i]!;
-      s0 += vectors[p0++]! * v;
-      s1 += vectors[p1++]! * v;
-      s2 += vectors[p2++]! * v;
-      s3 += vectors[p3++]! * v;
+      const w = b[i + 1]!;
+      s0 += vectors[p0]! * v;
+      t0 += vectors[p0 + 1]! * w;
+      s1 += vectors[p1]! * v;
+      t1 += vectors[p1 + 1]! * w;
+      s2 += vectors[p2]! * v;
+      t2 += vectors[p2 + 1]! * w;
+      s3 += vectors[p3]! * v;
+      t3 += vectors[p3 + 1]! * w;
+      p0 += 2;
+      p1 += 2;
+      p2 += 2;
+      p3 += 2;
     }
-    y[k] = s0;
-    y[k + 1] = s1;
-    y[k + 2] = s2;
-    y[k + 3] = s3;
+    if (even < d) {
+      const v = b[even]!;
+      s0 += vectors[p0]! * v;
+      s1 += vectors[p1]! * v;
+      s2 += vectors[p2]! * v;
+      s3 += vectors[p3]! * v;
+    }
+    y[k] = s0 + t0;
+    y[k + 1] = s1 + t1;
+    y[k + 2] = s2 + t2;
+    y[k + 3] = s3 + t3;
   }
   for (; k < m; k++) {
-    let sum = 0;
-    for (let i = 0; i < d; i++) sum += vectors[k * d + i]! * b[i]!;
-    y[k] = sum;
+    const at = k * d;
+    let s = 0;
+    let t = 0;
+    for (let i = 0; i < even; i += 2) {
+      s += vectors[at + i]! * b[i]!;
+      t += vectors[at + i + 1]! * b[i + 1]!;
+    }
+    if (even < d) s += vectors[at + even]! * b[even]!;
+    y[k] = s + t;
   }
 }
 
-/** b −= Pᵀ·y, four directions at a time; returns the square of what is left. */
+/** b −= Pᵀ·y, direction after direction though four at a time; returns the square of what is left. */
 function residual(vectors: Float32Array, m: number, y: Float64Array, b: Float64Array): number {
   const d = b.length;
   let k = 0;
@@ -222,7 +280,7 @@ function residual(vectors: Float32Array, m: number, y: Float64Array, b: Float64A
     let p2 = p1 + d;
     let p3 = p2 + d;
     for (let i = 0; i < d; i++) {
-      b[i]! -= y0 * vectors[p0++]! + y1 * vectors[p1++]! + (y2 * vectors[p2++]! + y3 * vectors[p3++]!);
+      b[i] = b[i]! - y0 * vectors[p0++]! - y1 * vectors[p1++]! - y2 * vectors[p2++]! - y3 * vectors[p3++]!;
     }
   }
   for (; k < m; k++) {
@@ -232,7 +290,17 @@ function residual(vectors: Float32Array, m: number, y: Float64Array, b: Float64A
 }
 
 function squaredNorm(vector: Float64Array): number {
-  let sum = 0;
-  for (const value of vector) sum += value * value;
-  return sum;
+  let [s0, s1, s2, s3] = [0, 0, 0, 0];
+  const n = vector.length;
+  let i = 0;
+  for (; i + 4 <= n; i += 4) {
+    s0 += vector[i]! * vector[i]!;
+    s1 += vector[i + 1]! * vector[i + 1]!;
+    s2 += vector[i + 2]! * vector[i + 2]!;
+    s3 += vector[i + 3]! * vector[i + 3]!;
+  }
+  if (i < n) s0 += vector[i]! * vector[i]!;
+  if (i + 1 < n) s1 += vector[i + 1]! * vector[i + 1]!;
+  if (i + 2 < n) s2 += vector[i + 2]! * vector[i + 2]!;
+  return s0 + s1 + (s2 + s3);
 }

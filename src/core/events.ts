@@ -11,6 +11,7 @@
  * - `worker-crashed`: a CPU worker died; it is replaced and its queries run again.
  * - `worker-retired`: a worker slot crashed too often; its rows moved to the others.
  * - `cpu-step-down`: workers or WASM could not start here (a strict page, no SIMD); the next slower way is used.
+ * - `codes-abandoned`: int8 codes of the rows could not be made; the CPU scans rows in full, which is slower.
  * - `rows-skipped`: `add` left out invalid rows, as `invalid: "skip"` asks.
  */
 export type EventCode =
@@ -24,6 +25,7 @@ export type EventCode =
   | "worker-crashed"
   | "worker-retired"
   | "cpu-step-down"
+  | "codes-abandoned"
   | "rows-skipped";
 
 /** One event: a stable code for programs, a sentence for people, and the error behind it where there is one. */

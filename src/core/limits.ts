@@ -12,7 +12,8 @@ type Bound =
   | "chunkBytes"
   | "blockBytes"
   | "blockRows"
-  | "spanRows"
+  | "spanPairs"
+  | "spanBytes"
   | "tileQueries"
   | "tileBytes"
   | "sliceElements"
@@ -49,6 +50,11 @@ type Bound =
   | "bindGroups"
   | "certifiedBytes"
   | "learnRows"
+  | "codedBytes"
+  | "codedRowBytes"
+  | "encodeWork"
+  | "learnStep"
+  | "codeSurvivors"
   | "memoryAttempts"
   | "leastScoreBytes"
   | "leastBudgetBytes"
@@ -73,10 +79,12 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   chunkBytes: 256 * MiB,
   /** Rows are dirtied, sent to workers and uploaded to a GPU by block; larger blocks cost more per small change. */
   blockBytes: 4 * MiB,
-  /** Most rows a block holds; a multiple of 32, so that a bitmap word never straddles two blocks. */
-  blockRows: 1024,
-  /** Rows a worker scans between two looks at its thresholds: 256 × 400 B stays in L2 beside the queries. */
-  spanRows: 256,
+  /** Most rows a block holds; a multiple of 32, so that a bitmap word never straddles two blocks. A span ends with its block, and a single query's span should last longer than starting it (1 µs). */
+  blockRows: 4096,
+  /** Rows × queries a worker scans between two looks at its thresholds: room for as many hits. */
+  spanPairs: 16_384,
+  /** Bytes of rows that several queries pass over in turn: they stay in a 512 KiB L2 beside the queries. */
+  spanBytes: 256 * 1024,
   /** Queries that share one pass over the rows in a worker: × dimensions × 4 B must stay in L2 (see tileBytes). */
   tileQueries: 32,
   tileBytes: 64 * 1024,
@@ -149,6 +157,16 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   certifiedBytes: 32 * MiB,
   /** Rows from which principal directions are learnt, and again when there are sixteen times as many: fewer say little about the rest. */
   learnRows: 2048,
+
+  /** Bytes of float rows from which the CPU makes int8 codes of them under `scan: "auto"`: a scan of fewer takes some 50 µs. And of a single row: below, facts weigh as much as the row. */
+  codedBytes: MiB,
+  codedRowBytes: 128,
+  /** Multiply-adds, about, of one turn of encoding in a worker, during which no search runs: 5 ms. */
+  encodeWork: 2 ** 25,
+  /** Multiply-adds, about, of one turn of learning in a worker, which a search may have to wait for: 10 ms of plain JS. */
+  learnStep: 2 ** 23,
+  /** One in so many pairs of row and query may survive the codes before a tile of queries does without them. */
+  codeSurvivors: 4,
 
   /** Times that a GPU search which ran out of device memory is tried again with less before it goes to the CPU, and how little it may come to. */
   memoryAttempts: 6,

@@ -9,8 +9,8 @@ const ROUNDER = 6755399441055744;
 
 /**
  * Writes the codes of the `length` finite values at `values[at …]` to `codes[codesAt …]` and
- * returns the row's scale: fround(max|x| / 127). A code is x / scale in float64, rounded half to
- * even and clamped to ±127. A row that is zero, or so small that its scale rounds to 0, has scale
+ * returns the row's scale: fround(max|x| / levels). A code is x / scale in float64, rounded half to
+ * even and clamped to ±levels. A row that is zero, or so small that its scale rounds to 0, has scale
  * 0 and codes 0.
  */
 export function quantiseRow(
@@ -19,19 +19,20 @@ export function quantiseRow(
   length: number,
   codes: Int8Array,
   codesAt: number,
+  levels = 127,
 ): number {
   let most = 0;
   // In bounds by contract: this loop and the next are the cost of adding i8 rows.
   for (let i = 0; i < length; i++) most = Math.max(most, Math.abs(values[at + i]!));
-  const scale = Math.fround(most / 127);
+  const scale = Math.fround(most / levels);
   if (scale === 0) {
     codes.fill(0, codesAt, codesAt + length);
     return 0;
   }
   for (let i = 0; i < length; i++) {
-    // Only where the scale is a float32 subnormal, and so rounded by much, can this exceed ±127.
+    // Only where the scale is a float32 subnormal, and so rounded by much, can this exceed ±levels.
     const code = values[at + i]! / scale + ROUNDER - ROUNDER;
-    codes[codesAt + i] = Math.max(-127, Math.min(127, code));
+    codes[codesAt + i] = Math.max(-levels, Math.min(levels, code));
   }
   return scale;
 }

@@ -1,6 +1,6 @@
 /**
  * Rounding upwards: the scalars of a proof (error norms, coefficients) are stored in fewer bits
- * than they are computed in, and must not shrink on the way. Values are ≥ 0 throughout.
+ * than they are computed in, and must not shrink on the way. Values are ≥ 0 where nothing else is said.
  *
  * Shaders may flush subnormal numbers to zero, which is rounding *down*; so what a shader reads is
  * either 0 or a normal number of its format.
@@ -21,6 +21,21 @@ export function roundUpF32(value: number): number {
   word.setFloat32(0, nearest);
   word.setUint32(0, word.getUint32(0) + 1);
   return word.getFloat32(0);
+}
+
+/** The smallest float32 ≥ `value`, of either sign; ±∞ as they are. */
+export function ceilF32(value: number): number {
+  const nearest = Math.fround(value);
+  if (nearest >= value) return nearest;
+  if (nearest === 0) return 2 ** -149;
+  word.setFloat32(0, nearest);
+  word.setUint32(0, word.getUint32(0) + (nearest > 0 ? 1 : -1));
+  return word.getFloat32(0);
+}
+
+/** The largest float32 ≤ `value`. */
+export function floorF32(value: number): number {
+  return -ceilF32(-value);
 }
 
 /**

@@ -62,3 +62,18 @@ export function runToEnd<Result>(work: Generator<number, Result>): Result {
     if (step.done === true) return step.value;
   }
 }
+
+/** Runs a generator that yields its work, in slices; undefined when stopped. */
+export async function inSlices<T>(
+  work: Generator<number, T>,
+  slices: WorkSlices,
+  isStopped: () => boolean,
+): Promise<T | undefined> {
+  while (!isStopped()) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    const turn = slices.take(step.value);
+    if (turn !== undefined) await turn;
+  }
+  return undefined;
+}

@@ -6,22 +6,25 @@
  * and every bound is the global one; a batch of few is cut by blocks of rows. Where workers hold
  * copies, rows have owners and every batch is cut by blocks.
  */
-import * as Comlink from "comlink";
-import type { BackendInfo, Batch, CpuStats, ExactAnswer, ExactBackend, Proposal } from "../core/backend.ts";
+import type { BackendInfo, Batch, CodeStats, CpuStats, ExactAnswer, ExactBackend, Proposal } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
-import type { WorkSlices } from "../core/slices.ts";
+import { learnProjection, type LearntProjection } from "../core/learn.ts";
+import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
-import { blocksOf, byOwner, ownBuffers, type Part, type PartTask, scanTask, settleTask } from "./parts.ts";
+import { CodeKeeper, type CodeWorkshop } from "./code-keeper.ts";
+import type { LearnRequest } from "./learner.ts";
+import { blocksOf, byOwner, type Part } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
 import { Scanner } from "./scan.ts";
 import type { TaskResult } from "./tasks.ts";
 import type { WorkerSpawner } from "./spawner.ts";
+import { encodeWork, learnOnWork, scanWork, settleWork, startLearningWork, type Work } from "./work.ts";
 
 export interface CpuOptions {
   readonly precision: Precision;
@@ -35,14 +38,23 @@ export interface CpuOptions {
   readonly sharesMemory: boolean;
   /** False: everything on this thread, in slices. */
   readonly usesWorkers: boolean;
+  /** How an exact answer is to be found: the caller's option; and from how many bytes and rows on codes are made and directions learnt. */
+  readonly scan: "auto" | "full" | "certified";
+  readonly codedBytes: number;
+  readonly learnRows: number;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
 
-interface PartAnswer {
+/** A part that is done, and where. */
+interface Done<T> {
   readonly part: Part;
-  readonly result: TaskResult;
+  readonly result: T;
+  readonly isInPage: boolean;
 }
+
+/** How many of a query's rows were judged by codes. */
+const [NONE, SOME, ALL] = [0, 1, 2];
 
 export class CpuBackend implements ExactBackend {
   readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
@@ -54,9 +66,15 @@ export class CpuBackend implements ExactBackend {
   #inPageTurn: Promise<unknown> = Promise.resolve();
   readonly #inPageChunks = new Map<number, number>();
   readonly #kernelSpans: Record<string, number> = {};
-  #rowsScannedInWorkers = 0;
-  #rowsScannedInPage = 0;
-  #rowsSettled = 0;
+  readonly #keepers = new Map<RowStore, CodeKeeper>();
+  readonly #counts = {
+    rowsScannedInWorkers: 0,
+    rowsScannedInPage: 0,
+    rowsSettled: 0,
+    rowsJudged: 0,
+    survivors: 0,
+    rescans: 0,
+  };
 
   constructor(options: CpuOptions) {
     this.#options = options;
@@ -66,7 +84,10 @@ export class CpuBackend implements ExactBackend {
       : "this thread";
     this.info = { name: `${simd === "none" ? "plain JS" : "WASM SIMD"} on ${where}`, threads: options.threads, simd };
     // One scratch area more than workers: the caller's thread may have to join in.
-    this.shape = storeShape(options.precision, options.metric, options.dimensions, options.threads + 1);
+    const { precision, metric, dimensions, scan } = options;
+    // i8 rows are their own codes, whatever the scan is called.
+    const isCoded = scan !== "full" || precision === "i8";
+    this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
         spawner: options.spawner,
@@ -80,33 +101,50 @@ export class CpuBackend implements ExactBackend {
   }
 
   createRows(): RowStore {
-    return new RowStore(this.shape, this.#options.sharesMemory);
+    const store = new RowStore(this.shape, this.#options.sharesMemory);
+    const { coded } = this.shape;
+    if (coded !== undefined) this.#keepers.set(store, new CodeKeeper(store, coded, this.#workshop(), this.#options));
+    return store;
+  }
+
+  prepare(store: RowStore): void {
+    this.#keepers.get(store)?.prepare();
+  }
+
+  codesOf(store: RowStore): CodeStats | null {
+    return this.#keepers.get(store)?.stats ?? null;
   }
 
   /** The exact answer of every query, by scanning all rows. */
-  search(store: RowStore, batch: Batch): Promise<ExactAnswer> {
+  async search(store: RowStore, batch: Batch): Promise<ExactAnswer> {
+    const keeper = this.#keepers.get(store);
+    return keeper === undefined ? this.#search(store, batch) : keeper.read(() => this.#search(store, batch, keeper));
+  }
+
+  async #search(store: RowStore, batch: Batch, keeper?: CodeKeeper): Promise<ExactAnswer> {
     const blocks = blocksOf(store, batch);
-    const parts = this.#plan(
-      store,
-      "scan",
-      batch.count,
-      blocks,
-      blocks.length * store.blockRows * store.stride * batch.count,
-    );
-    return this.#answer(store, batch, parts, (part) => ({ kind: "scan", task: scanTask(store, batch, part) }));
+    const elements = store.basis?.length ?? store.stride;
+    const work = blocks.length * store.blockRows * elements * batch.count;
+    const parts = this.#plan(store, "scan", batch.count, blocks, work);
+    const answers = await this.#runParts(store, parts, (part) => scanWork(store, batch, part));
+    if (keeper !== undefined) for (const { result } of answers) keeper.tell(result.codes, result.scanned);
+    return this.#merged(batch, answers);
   }
 
   /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
-  settle(store: RowStore, batch: Batch, proposal: Proposal): Promise<ExactAnswer> {
+  async settle(store: RowStore, batch: Batch, proposal: Proposal): Promise<ExactAnswer> {
     const rows = proposal.candidates.reduce((sum, list) => sum + (list?.length ?? 0), 0);
     const parts = this.#plan(store, "settle", batch.count, blocksOf(store, batch), rows * store.stride);
-    return this.#answer(store, batch, parts, (part) => ({
-      kind: "settle",
-      task: settleTask(store, batch, part, proposal, this.#sharesRows(store)),
-    }));
+    const seesAll = this.#sharesRows(store);
+    return this.#merged(
+      batch,
+      await this.#runParts(store, parts, (part) => settleWork(store, batch, part, proposal, seesAll)),
+    );
   }
 
   release(store: RowStore): void {
+    this.#keepers.get(store)?.stop();
+    this.#keepers.delete(store);
     this.#pool?.release(store);
     this.#inPageChunks.delete(store.id);
     void this.#inPage?.then((scanner) => scanner.release(store.id));
@@ -117,19 +155,71 @@ export class CpuBackend implements ExactBackend {
     if (!this.#isBlocked) await this.#pool?.crashOne();
   }
 
-  get stats(): Omit<CpuStats, "storeBytes"> {
+  get stats(): Omit<CpuStats, "storeBytes" | "codes"> {
     return {
       workers: this.#pool?.workers ?? 0,
       crashes: this.#pool?.crashes ?? 0,
-      rowsScannedInWorkers: this.#rowsScannedInWorkers,
-      rowsScannedInPage: this.#rowsScannedInPage,
-      rowsSettled: this.#rowsSettled,
+      ...this.#counts,
       kernels: { ...this.#kernelSpans },
     };
   }
 
   close(): void {
+    for (const keeper of this.#keepers.values()) keeper.stop();
     this.#pool?.close();
+  }
+
+  /** What a keeper of codes has done by the workers. */
+  #workshop(): CodeWorkshop {
+    return {
+      width: this.#options.threads,
+      encode: async (store, blocks) => {
+        const numbers = blocks.map(({ block }) => block);
+        const usable = this.#usable();
+        const parts = this.#sharesRows(store)
+          ? blocks.map(({ block }, i) => ({
+              slot: usable[i % usable.length] ?? 0,
+              first: 0,
+              count: 0,
+              blocks: [block],
+            }))
+          : byOwner(usable, this.#options.threads, 0, 0, numbers);
+        await this.#runParts(store, parts, (part) => encodeWork(store, blocks, part));
+      },
+      learn: async (store, request, onProgress, isStopped) => {
+        if (this.#pool === undefined || this.#isBlocked) {
+          let done = 0;
+          const work = counted(learnProjection(request), (step) => onProgress((done += step)));
+          return inSlices(work, this.#options.slices, isStopped);
+        }
+        return this.#learnInWorkers(store, request, onProgress, isStopped);
+      },
+    };
+  }
+
+  async #learnInWorkers(
+    store: RowStore,
+    request: LearnRequest,
+    onProgress: (done: number) => void,
+    isStopped: () => boolean,
+  ): Promise<LearntProjection | undefined> {
+    let work = startLearningWork(request);
+    while (!isStopped()) {
+      const part = { slot: this.#usable()[0] ?? 0, first: 0, count: 0, blocks: [] };
+      const [answer] = await this.#runParts(store, [part], () => work);
+      const step = answer?.result;
+      if (step?.learnt !== undefined) return step.learnt;
+      // A worker that replaced another knows of nothing.
+      work = step === undefined ? startLearningWork(request) : learnOnWork();
+      onProgress(step?.done ?? 0);
+    }
+    return undefined;
+  }
+
+  #usable(): readonly number[] {
+    const usable = this.#isBlocked ? [0] : (this.#pool?.usable ?? [0]);
+    if (usable.length === 0) throw allWorkersFailed(undefined);
+    return usable;
   }
 
   #sharesRows(store: RowStore): boolean {
@@ -138,8 +228,7 @@ export class CpuBackend implements ExactBackend {
 
   /** `work`: multiply-adds, about. */
   #plan(store: RowStore, kind: "scan" | "settle", queries: number, blocks: readonly number[], work: number): Part[] {
-    const usable = this.#isBlocked ? [0] : (this.#pool?.usable ?? [0]);
-    if (usable.length === 0) throw allWorkersFailed(undefined);
+    const usable = this.#usable();
     if (!this.#sharesRows(store)) return byOwner(usable, this.#options.threads, 0, queries, blocks);
     const slots = usable.slice(0, Math.max(1, Math.min(usable.length, Math.ceil(work / LIMITS.workPerThread))));
     const isLargeBatch = queries >= slots.length * this.shape.scratch.tileQueries;
@@ -157,26 +246,14 @@ export class CpuBackend implements ExactBackend {
     }));
   }
 
-  async #answer(
-    store: RowStore,
-    batch: Batch,
-    parts: readonly Part[],
-    taskOf: (part: Part) => PartTask,
-  ): Promise<ExactAnswer> {
-    const answers = (await Promise.all(parts.map((part) => this.#runPart(store, part, taskOf)))).flat();
-    const settled = new Uint32Array(batch.count);
-    for (const { part, result } of answers) {
-      for (let q = 0; q < part.count; q++) {
-        settled[part.first + q] = (settled[part.first + q] ?? 0) + (result.settled[q] ?? 0);
-      }
-    }
-    return { topK: await this.#merge(batch, answers), settled };
+  /** Runs every part, on other slots where its own is retired meanwhile. */
+  async #runParts<T>(store: RowStore, parts: readonly Part[], workOf: (part: Part) => Work<T>): Promise<Done<T>[]> {
+    return (await Promise.all(parts.map((part) => this.#runPart(store, part, workOf)))).flat();
   }
 
-  /** Runs a part, on other slots where its own is retired meanwhile. */
-  async #runPart(store: RowStore, part: Part, taskOf: (part: Part) => PartTask): Promise<PartAnswer[]> {
+  async #runPart<T>(store: RowStore, part: Part, workOf: (part: Part) => Work<T>): Promise<Done<T>[]> {
     try {
-      return [{ part, result: await this.#runTask(store, part, taskOf) }];
+      return [await this.#runWork(store, part, workOf(part))];
     } catch (cause) {
       if (!(cause instanceof SlotRetiredError)) throw cause;
       const usable = this.#pool?.usable ?? [];
@@ -184,36 +261,25 @@ export class CpuBackend implements ExactBackend {
       const parts = this.#sharesRows(store)
         ? [{ ...part, slot: usable[part.slot % usable.length] ?? 0 }]
         : byOwner(usable, this.#options.threads, part.first, part.count, part.blocks);
-      return (await Promise.all(parts.map((p) => this.#runPart(store, p, taskOf)))).flat();
+      return this.#runParts(store, parts, workOf);
     }
   }
 
-  async #runTask(store: RowStore, part: Part, taskOf: (part: Part) => PartTask): Promise<TaskResult> {
+  async #runWork<T>(store: RowStore, part: Part, work: Work<T>): Promise<Done<T>> {
     if (this.#pool !== undefined && !this.#isBlocked) {
       try {
-        const result = await this.#pool.run(part.slot, store, part.blocks, (api) => {
-          const request = taskOf(part); // made anew for each try: what was transferred is gone
-          return request.kind === "scan"
-            ? api.scan(Comlink.transfer(request.task, ownBuffers(request.task)))
-            : api.settle(Comlink.transfer(request.task, ownBuffers(request.task)));
-        });
-        this.#count(result);
-        this.#rowsScannedInWorkers += result.scanned;
-        return result;
+        return { part, result: await this.#pool.run(part.slot, store, part.blocks, work.inWorker), isInPage: false };
       } catch (cause) {
         if (!(cause instanceof WorkersBlockedError)) throw cause;
         this.#stepDownToPage(cause);
       }
     }
-    const turn = this.#inPageTurn.then(() => this.#runInPage(store, taskOf(part)));
+    const turn = this.#inPageTurn.then(() => this.#runInPage(store, work));
     this.#inPageTurn = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
-    const result = await turn;
-    this.#count(result);
-    this.#rowsScannedInPage += result.scanned;
-    return result;
+    return { part, result: await turn, isInPage: true };
   }
 
-  async #runInPage(store: RowStore, request: PartTask): Promise<TaskResult> {
+  async #runInPage<T>(store: RowStore, work: Work<T>): Promise<T> {
     this.#inPage ??= this.#startInPage();
     const scanner = await this.#inPage;
     this.#options.slices.reset();
@@ -222,7 +288,8 @@ export class CpuBackend implements ExactBackend {
       if (memory !== undefined) scanner.attachChunk(store.id, store.shape, index, memory);
       this.#inPageChunks.set(store.id, index + 1);
     }
-    return request.kind === "scan" ? scanner.scan(request.task) : scanner.settle(request.task);
+    scanner.setBasis(store.id, store.shape, store.basis);
+    return work.inPage(scanner);
   }
 
   async #startInPage(): Promise<Scanner> {
@@ -255,19 +322,51 @@ export class CpuBackend implements ExactBackend {
     });
   }
 
-  #count(result: TaskResult): void {
+  async #merged(batch: Batch, answers: readonly Done<TaskResult>[]): Promise<ExactAnswer> {
+    const settled = new Uint32Array(batch.count);
+    const rescans = new Uint8Array(batch.count);
+    const certified = new Uint8Array(batch.count).fill(ALL);
+    const isScanned = new Uint8Array(batch.count);
+    let directions = 0;
+    for (const done of answers) {
+      const { part, result } = done;
+      const { codes, scanned } = result;
+      this.#count(done);
+      const isCertifying = this.#options.scan !== "full";
+      const use = codes.judged === 0 || !isCertifying ? NONE : codes.judged < scanned ? SOME : ALL;
+      if (isCertifying) directions = Math.max(directions, codes.directions);
+      for (let q = 0; q < part.count; q++) {
+        const query = part.first + q;
+        settled[query] = (settled[query] ?? 0) + (result.settled[q] ?? 0);
+        rescans[query] = Math.max(rescans[query] ?? 0, codes.rescans[q] ?? 0);
+        if (scanned === 0) continue;
+        const before = isScanned[query] === 1 ? certified[query] : use;
+        certified[query] = before === use ? use : SOME;
+        isScanned[query] = 1;
+      }
+    }
+    for (let q = 0; q < batch.count; q++) if (isScanned[q] === 0) certified[q] = NONE;
+    return { topK: await this.#merge(batch, answers), settled, certified, rescans, directions };
+  }
+
+  #count({ result, isInPage }: Done<TaskResult>): void {
     const settled = result.settled.reduce((a, b) => a + b, 0);
-    this.#rowsSettled += settled;
-    const add = (name: string, spans: number): void => {
-      if (spans > 0) this.#kernelSpans[name] = (this.#kernelSpans[name] ?? 0) + spans;
+    const counts = this.#counts;
+    counts.rowsSettled += settled;
+    counts.rowsJudged += result.codes.judged;
+    counts.survivors += result.codes.survivors;
+    counts.rescans += result.codes.rescans.reduce((a, b) => a + b, 0);
+    if (isInPage) counts.rowsScannedInPage += result.scanned;
+    else counts.rowsScannedInWorkers += result.scanned;
+    const add = (name: string, count: number): void => {
+      if (count > 0) this.#kernelSpans[name] = (this.#kernelSpans[name] ?? 0) + count;
     };
+    for (const [stem, spans] of Object.entries(result.spans)) add(kernelName(stem, result.level), spans);
     const { precision } = this.shape;
-    add(kernelName("scan_f32", result.level), result.spansF32);
-    if (precision === "f32") add(kernelName("scan_f64", result.level), result.spansCanonical);
     add(kernelName(precision === "f32" ? "distance_f64" : `distance_${precision}`, result.level), settled);
   }
 
-  async #merge(batch: Batch, answers: readonly PartAnswer[]): Promise<TopK> {
+  async #merge(batch: Batch, answers: readonly Done<TaskResult>[]): Promise<TopK> {
     const whole = answers.length === 1 ? answers[0] : undefined;
     if (whole !== undefined && whole.result.topK.k === batch.k) return whole.result.topK;
     const out = emptyTopK(batch.count, batch.k);
@@ -288,6 +387,16 @@ export class CpuBackend implements ExactBackend {
       out.counts[q] = merge.taken;
     }
     return out;
+  }
+}
+
+/** The same generator, with `tell` hearing of each step. */
+function* counted<T>(work: Generator<number, T>, tell: (step: number) => void): Generator<number, T> {
+  for (;;) {
+    const step = work.next();
+    if (step.done === true) return step.value;
+    tell(step.value);
+    yield step.value;
   }
 }
 

@@ -8,15 +8,17 @@ import { canonicalDistance } from "../core/canonical.ts";
 import { halfToFloat } from "../core/half.ts";
 import { type FloatMetric, isBitMetric } from "../core/metric.ts";
 import type { RowFormat } from "../core/stored-rows.ts";
+import { refinePairs, scanCodes } from "./kernels-js-codes.ts";
 import type { Kernels, ScanSpan } from "./kernels.ts";
 import type { ChunkMemory } from "./memory.ts";
 
 /** A memory as the arrays that kernels index. */
-interface Views {
+export interface Views {
   readonly buffer: ArrayBufferLike;
   readonly floats: Float32Array;
   readonly words: Uint32Array;
   readonly halves: Uint16Array;
+  readonly wide: Int16Array;
   readonly codes: Int8Array;
 }
 
@@ -26,12 +28,13 @@ function viewsOf(buffer: ArrayBufferLike): Views {
     floats: new Float32Array(buffer),
     words: new Uint32Array(buffer),
     halves: new Uint16Array(buffer),
+    wide: new Int16Array(buffer),
     codes: new Int8Array(buffer),
   };
 }
 
 export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
-  const { metric, stride, rowBytes } = format;
+  const { metric, precision, stride, rowBytes } = format;
   let views = viewsOf(memory.buffer);
   // A memory that grows gets a new buffer: look before each call.
   const current = (): Views => {
@@ -43,6 +46,12 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
 
   return {
     level: "none",
+    queryLevels: 127,
+    scanI8: (span) => scanCodes(current(), span),
+    refine(span, count) {
+      if (isBitMetric(metric)) throw new Error("bits have no codes");
+      return refinePairs(current(), metric, precision === "f16", stride, span, count);
+    },
     scanF32(span: ScanSpan): number {
       if (estimate === undefined) throw new Error("bits are not estimated");
       const { floats, words } = current();

@@ -1,12 +1,15 @@
 /**
  * The CPU kernels bound to one chunk of memory. Two implementations of one interface: WASM
- * SIMD (`assembly/`) and plain JS (`kernels-js.ts`), equal bit for bit in canonical distances and
- * within the scan's margin in estimates. Pointers are byte offsets into the chunk.
+ * SIMD (`assembly/`), with some estimates in relaxed SIMD where the runtime has it, and plain JS
+ * (`kernels-js.ts`); equal bit for bit in canonical distances and within the scan's margin in
+ * estimates. Pointers are byte offsets into the chunk.
  */
+import type { BackendInfo } from "../core/backend.ts";
 import { METRIC_CODE } from "../core/metric.ts";
 import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
+import { withSharedMemory } from "./module-bytes.ts";
 
 export interface ScanSpan {
   readonly rows: number;
@@ -21,8 +24,32 @@ export interface ScanSpan {
   readonly hits: number;
 }
 
+/** A span and its codes, as assembly/scan_i8.ts takes them. */
+export interface CodeSpan {
+  readonly codes: number;
+  /** Codes of a row and of a query, a multiple of 16. */
+  readonly stride: number;
+  readonly facts: number;
+  readonly plane: number;
+  readonly rowCount: number;
+  readonly queries: number;
+  readonly queryCount: number;
+  readonly coefficients: number;
+  readonly coefficientPlane: number;
+  readonly weight: number;
+  readonly eligible: number;
+  readonly words: number;
+  readonly hits: number;
+}
+
 export interface Kernels {
   readonly level: KernelLevel;
+  /** Largest code of a query that `scanI8` takes: as 16-bit codes, or (63) as code + 64 in a byte. */
+  readonly queryLevels: 127 | 63;
+  /** Judges rows by their codes; writes the pairs let through, (query << 16 | row); returns how many. */
+  scanI8(span: CodeSpan): number;
+  /** f32 and f16 rows; cosine, dot, euclidean. Of `count` pairs in the span's hits keeps those whose estimate is within limits; returns how many. */
+  refine(span: ScanSpan, count: number): number;
   /** f32 rows only. Estimates every row of the span; writes (query << 16 | row) of those within limits; returns how many. */
   scanF32(span: ScanSpan): number;
   /** Canonical distances of one query to `rowCount` rows, written to `out` as f32. `scales`: of i8 rows, else ignored. */
@@ -31,44 +58,81 @@ export interface Kernels {
   distance(query: number, row: number, scale: number, out: number): number;
 }
 
-export type KernelLevel = "simd128" | "none";
+export type KernelLevel = NonNullable<BackendInfo["simd"]>;
+
+/** Bytes of the two builds of the kernels, both for unshared memory. */
+export interface KernelBytes {
+  /** All kernels. */
+  readonly simd: Uint8Array<ArrayBuffer>;
+  /** Those estimates that gain from relaxed SIMD; absent: not to be used. */
+  readonly relaxed?: Uint8Array<ArrayBuffer>;
+}
+
+/** The two builds compiled; the relaxed one where this runtime takes it. */
+interface CompiledKernels {
+  readonly simd: WebAssembly.Module;
+  readonly relaxed?: WebAssembly.Module;
+}
 
 /** Compiled kernels for the two kinds of memory; either may be missing where WASM is refused. */
 export interface KernelModules {
-  readonly shared?: WebAssembly.Module;
-  readonly owned?: WebAssembly.Module;
-}
-
-/** Bytes of the two builds of the kernels. */
-export interface KernelBytes {
-  readonly shared: Uint8Array<ArrayBuffer>;
-  readonly owned: Uint8Array<ArrayBuffer>;
+  readonly shared?: CompiledKernels;
+  readonly owned?: CompiledKernels;
 }
 
 /** Compiles what this runtime takes; empty, with the reason, where it takes nothing. */
 export async function compileKernels(bytes: KernelBytes): Promise<{ modules: KernelModules; problem?: unknown }> {
   try {
-    const owned = await WebAssembly.compile(bytes.owned);
-    const shared = WebAssembly.validate(bytes.shared) ? await WebAssembly.compile(bytes.shared) : undefined;
-    return { modules: shared === undefined ? { owned } : { owned, shared } };
+    const owned = await compileBuilds(bytes);
+    const simd = withSharedMemory(bytes.simd);
+    if (!WebAssembly.validate(simd)) return { modules: { owned } };
+    const relaxed = bytes.relaxed === undefined ? {} : { relaxed: withSharedMemory(bytes.relaxed) };
+    return { modules: { owned, shared: await compileBuilds({ simd, ...relaxed }) } };
   } catch (problem) {
     return { modules: {}, problem };
   }
 }
 
-/** Whether this runtime can run the WASM kernels at all, as far as can be told without compiling. */
-export function kernelLevel(bytes: KernelBytes): KernelLevel {
-  return typeof WebAssembly === "object" && WebAssembly.validate(bytes.owned) ? "simd128" : "none";
+async function compileBuilds({ simd, relaxed }: KernelBytes): Promise<CompiledKernels> {
+  const compiled = { simd: await WebAssembly.compile(simd) };
+  if (relaxed === undefined || !WebAssembly.validate(relaxed)) return compiled;
+  return { ...compiled, relaxed: await WebAssembly.compile(relaxed) };
+}
+
+/** The best level that this runtime validates; whether it also compiles, a page's policy decides. */
+export function kernelLevel({ simd, relaxed }: KernelBytes): KernelLevel {
+  if (typeof WebAssembly !== "object" || !WebAssembly.validate(simd)) return "none";
+  return relaxed !== undefined && WebAssembly.validate(relaxed) ? "relaxed-simd" : "simd128";
 }
 
 /** The fastest kernels that can work on `memory`. */
 export function bindKernels(modules: KernelModules, memory: ChunkMemory, format: RowFormat): Kernels {
-  const module = memory.isShared ? modules.shared : modules.owned;
-  if (module !== undefined && memory.wasm !== undefined) return wasmKernels(module, memory.wasm, format);
+  const compiled = memory.isShared ? modules.shared : modules.owned;
+  if (compiled !== undefined && memory.wasm !== undefined) return wasmKernels(compiled, memory.wasm, format);
   return jsKernels(memory, format);
 }
 
+/** metric, rows, terms, stride, queries, limits, perNorms, hits, count */
+type RefineArguments = [number, number, number, number, number, number, number, number, number];
+
 interface WasmExports {
+  scan_i8(
+    codes: number,
+    stride: number,
+    facts: number,
+    plane: number,
+    rowCount: number,
+    queries: number,
+    queryCount: number,
+    coefficients: number,
+    coefficientPlane: number,
+    weight: number,
+    eligible: number,
+    words: number,
+    hits: number,
+  ): number;
+  refine_f32(...pairs: RefineArguments): number;
+  refine_f16(...pairs: RefineArguments): number;
   scan_f32(
     metric: number,
     rows: number,
@@ -98,10 +162,12 @@ interface WasmExports {
   distance_b1(metric: number, query: number, rows: number, rowCount: number, stride: number, out: number): void;
 }
 
-function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, format: RowFormat): Kernels {
-  const instance = new WebAssembly.Instance(module, { env: { memory } });
-  // The module is ours and built with these exports; WebAssembly's types cannot know.
-  const wasm = instance.exports as unknown as WasmExports;
+function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Memory, format: RowFormat): Kernels {
+  const exportsOf = (module: WebAssembly.Module): WebAssembly.Exports =>
+    new WebAssembly.Instance(module, { env: { memory } }).exports;
+  // The modules are ours and built with these exports; WebAssembly's types cannot know.
+  const wasm = { ...exportsOf(simd), ...(relaxed === undefined ? {} : exportsOf(relaxed)) } as unknown as WasmExports;
+  const level = relaxed === undefined ? "simd128" : "relaxed-simd";
   const { precision, stride } = format;
   const code = METRIC_CODE[format.metric];
   const scanF32 = (s: ScanSpan): number =>
@@ -119,9 +185,33 @@ function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, for
       s.words,
       s.hits,
     );
+  const codeKernels: Pick<Kernels, "level" | "queryLevels" | "scanI8" | "refine"> = {
+    level,
+    queryLevels: relaxed === undefined ? 127 : 63,
+    scanI8: (s) =>
+      wasm.scan_i8(
+        s.codes,
+        s.stride,
+        s.facts,
+        s.plane,
+        s.rowCount,
+        s.queries,
+        s.queryCount,
+        s.coefficients,
+        s.coefficientPlane,
+        s.weight,
+        s.eligible,
+        s.words,
+        s.hits,
+      ),
+    refine(s, count) {
+      const kernel = precision === "f16" ? wasm.refine_f16 : wasm.refine_f32;
+      return kernel(code, s.rows, s.terms, stride, s.queries, s.limits, s.perNorms, s.hits, count);
+    },
+  };
   if (precision === "f32") {
     return {
-      level: "simd128",
+      ...codeKernels,
       scanF32,
       distances: (query, rows, _, rowCount, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
       distance: (query, row) => wasm.distance_f64(code, query, row, stride),
@@ -141,7 +231,7 @@ function wasmKernels(module: WebAssembly.Module, memory: WebAssembly.Memory, for
   };
   let floats = new Float32Array(memory.buffer);
   return {
-    level: "simd128",
+    ...codeKernels,
     scanF32,
     distances,
     distance(query, row, scale, out) {

@@ -1,10 +1,11 @@
 /** The CPU backend as the engine gets it: kernels chosen and loaded, the pool ready to start. */
 import type { EventSink } from "../core/events.ts";
 import { NearfieldError } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { owned, shared } from "./assembly/index.ts?wasm-bytes";
 import { CpuBackend } from "./backend.ts";
+import { inlinedKernels, splitKernels } from "./kernel-bytes.ts";
 import { type KernelBytes, kernelLevel } from "./kernels.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
@@ -15,16 +16,19 @@ export interface CpuRequest {
   readonly threads: number;
   readonly workerUrl: string | URL | undefined;
   readonly wasmUrl: string | URL | undefined;
-  /** Overrides of tests. */
-  readonly forcesPlainJs: boolean;
+  /** Overrides of tests; `kernels`: the most that may be used. */
+  readonly kernels: "js" | "simd128" | undefined;
   readonly sharesMemory: boolean | undefined;
   readonly usesWorkers: boolean | undefined;
+  readonly scan: "auto" | "full" | "certified";
+  readonly codedBytes: number | undefined;
+  readonly learnRows: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
 
 export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Promise<CpuBackend> {
-  const kernels = request.forcesPlainJs ? null : await loadKernels(spawner, request.wasmUrl);
+  const kernels = request.kernels === "js" ? null : await loadKernels(spawner, request);
   if (kernels !== null && kernelLevel(kernels) === "none") {
     request.emit({
       code: "cpu-step-down",
@@ -43,14 +47,21 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
     kernels,
     sharesMemory: usesWorkers && spawner.canShareMemory && (request.sharesMemory ?? true),
     usesWorkers,
+    scan: request.scan,
+    codedBytes: request.codedBytes ?? LIMITS.codedBytes,
+    learnRows: request.learnRows ?? LIMITS.learnRows,
     slices: request.slices,
     emit: request.emit,
   });
 }
 
-/** The inlined kernels, or those in the file at `wasmUrl`. */
-async function loadKernels(spawner: WorkerSpawner, wasmUrl: string | URL | undefined): Promise<KernelBytes> {
-  if (wasmUrl === undefined) return { owned: fromBase64(owned), shared: fromBase64(shared) };
+/** The inlined kernels, or those in the file at `wasmUrl`; without the relaxed build where simd128 is forced. */
+async function loadKernels(spawner: WorkerSpawner, { wasmUrl, kernels }: CpuRequest): Promise<KernelBytes> {
+  const bytes = wasmUrl === undefined ? inlinedKernels() : await loadFile(spawner, wasmUrl);
+  return kernels === "simd128" ? { simd: bytes.simd } : bytes;
+}
+
+async function loadFile(spawner: WorkerSpawner, wasmUrl: string | URL): Promise<KernelBytes> {
   try {
     return splitKernels(await spawner.load(wasmUrl));
   } catch (cause) {
@@ -61,43 +72,4 @@ async function loadKernels(spawner: WorkerSpawner, wasmUrl: string | URL | undef
       cause,
     });
   }
-}
-
-/**
- * The two builds in one file: the unshared module, with the shared one as its custom section
- * "shared" (see vite.plugins.ts). Read from the bytes, because the page itself may not compile.
- */
-function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
-  const magic = [0, 0x61, 0x73, 0x6d, 1, 0, 0, 0];
-  if (!magic.every((byte, i) => file[i] === byte)) throw new Error("not a WASM module");
-  let at = magic.length;
-  const number = (): number => {
-    let value = 0;
-    for (let shift = 0; ; shift += 7) {
-      const byte = file[at++];
-      if (byte === undefined || shift > 28) throw new Error("a damaged WASM module");
-      value += (byte & 0x7f) * 2 ** shift;
-      if (byte < 0x80) return value;
-    }
-  };
-  while (at < file.length) {
-    const id = file[at++];
-    const end = number() + at;
-    if (id === 0) {
-      const name = number();
-      const payload = at + name;
-      if (new TextDecoder().decode(file.subarray(at, payload)) === "shared") {
-        return { owned: file, shared: file.slice(payload, end) };
-      }
-    }
-    at = end;
-  }
-  throw new Error("no shared build inside");
-}
-
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
 }

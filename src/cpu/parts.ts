@@ -11,11 +11,6 @@ export interface Part {
   readonly blocks: readonly number[];
 }
 
-/** A part as what is to be done. */
-export type PartTask =
-  | { readonly kind: "scan"; readonly task: ScanTask }
-  | { readonly kind: "settle"; readonly task: SettleTask };
-
 /** Blocks that hold a row some query may find. */
 export function blocksOf(store: RowStore, batch: Batch): number[] {
   const rows = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
@@ -58,7 +53,8 @@ export function scanTask(store: RowStore, batch: Batch, part: Part): ScanTask {
     const block = store.blocks[index];
     if (block === undefined) throw new Error(`no block ${index}`);
     const rows = Math.min(store.blockRows, rowCount - block.firstRow);
-    return { block: index, rowCount: rows, minNorm: block.minNorm, maxNorm: block.maxNorm };
+    const { version, minNorm, maxNorm } = block;
+    return { block: index, version, rowCount: rows, minNorm, maxNorm };
   });
   return {
     ...taskQueries(store, batch, part),
@@ -103,12 +99,4 @@ function ownEligibilities(batch: Batch, { first, count }: Part): Pick<ScanTask, 
     return { bits: eligibility.bits, rowCount: eligibility.rowCount };
   });
   return { eligibilities, eligibilityOf };
-}
-
-/** Buffers that belong to a task alone and may be transferred. */
-export function ownBuffers(task: ScanTask | SettleTask): Transferable[] {
-  const arrays = [task.queries, task.norms, task.wanted, task.maxDistances];
-  const more = "rows" in task ? [task.starts, task.rows] : [task.eligibilityOf];
-  // `slice` and constructors made them all: none is shared memory.
-  return [...arrays, ...more].map((array) => array.buffer as ArrayBuffer);
 }

@@ -50,6 +50,8 @@ interface LiveWorker {
   readonly attached: Map<number, number>;
   /** What the worker has of each block, where it is not. */
   readonly copied: Map<number, Map<number, { version: number; rows: number }>>;
+  /** The basis that each store's codes have there, by id. */
+  readonly bases: Map<number, number>;
   /** Row transfers under way, one after the other. */
   transfers: Promise<void>;
 }
@@ -138,6 +140,7 @@ export class WorkerPool {
     for (const worker of this.#live) {
       worker.attached.delete(store.id);
       worker.copied.delete(store.id);
+      worker.bases.delete(store.id);
       worker.api.release(store.id).catch(() => {}); // a dead worker has forgotten it anyway
     }
   }
@@ -220,6 +223,7 @@ export class WorkerPool {
         isDead: false,
         attached: new Map(),
         copied: new Map(),
+        bases: new Map(),
         transfers: Promise.resolve(),
       };
       this.#hasEverStarted = true;
@@ -277,11 +281,13 @@ export class WorkerPool {
     });
   }
 
-  /** Lets the worker see the blocks as they are now: by attaching shared chunks, or by copying what changed. */
+  /** Lets the worker see the blocks as they are now: by attaching shared chunks, or by copying what changed; and what they are coded by. */
   #give(worker: LiveWorker, store: RowStore, blocks: readonly number[]): Promise<void> {
-    const transfer = worker.transfers.then(() =>
-      store.chunks[0]?.isShared === true ? attachChunks(worker, store) : this.#copyBlocks(worker, store, blocks),
-    );
+    const transfer = worker.transfers.then(async () => {
+      if (store.chunks[0]?.isShared === true) await attachChunks(worker, store);
+      else await this.#copyBlocks(worker, store, blocks);
+      await giveBasis(worker, store);
+    });
     worker.transfers = transfer.catch(() => {}); // the caller sees the failure; the next transfer starts afresh
     return transfer;
   }
@@ -327,6 +333,14 @@ function taskFailed(cause: unknown): NearfieldError {
     remedy: "search for fewer queries or a smaller k at once if memory ran out; else report a bug",
     cause,
   });
+}
+
+async function giveBasis(worker: LiveWorker, store: RowStore): Promise<void> {
+  const { basis } = store;
+  const id = basis?.id ?? 0;
+  if ((worker.bases.get(store.id) ?? 0) === id) return;
+  await Promise.race([worker.api.setBasis(store.id, store.shape, basis), worker.death]);
+  worker.bases.set(store.id, id);
 }
 
 async function attachChunks(worker: LiveWorker, store: RowStore): Promise<void> {

@@ -9,6 +9,7 @@ import { NearfieldError } from "../core/errors.ts";
 import type { RowReader } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import { StoredRows } from "../core/stored-rows.ts";
+import type { CodeBasis } from "./encoder.ts";
 import { blockAt, chunkBytes, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory, sharedMemory } from "./memory.ts";
 
@@ -33,6 +34,8 @@ export class RowStore implements Rows {
   /** Names the store in messages to workers. */
   readonly id: number = ++lastStoreId;
   readonly shape: StoreShape;
+  /** What rows are coded by; undefined: nothing. Set by the keeper of the codes only. */
+  basis: CodeBasis | undefined;
   readonly #isShared: boolean;
   readonly #chunks: ChunkMemory[] = [];
   readonly #blocks: MutableBlock[] = [];

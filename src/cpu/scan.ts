@@ -1,60 +1,54 @@
 /**
- * The CPU search over the rows that one thread can see: estimate scan, canonical distances of
- * what survives, exact top-k. Runs in a worker, or in slices on the caller's thread.
+ * The CPU search over the rows that one thread can see, and the upkeep of their codes. Runs in a
+ * worker, or in slices on the caller's thread.
  *
- * A tile of queries passes over the rows in spans. Each query keeps a heap of its exact nearest
- * rows so far; the heap's bound, carried into estimate scale with the margin of core/margin.ts,
- * is the limit that a row's estimate must not exceed. Survivors get their canonical distance at
- * once, so the bound is always a true one (KERNELS b.5: T from rows already rescored) and the
- * answer is exact by construction: about k·ln(N/k) distances a query on random row order.
- * Rejected: collecting estimates first and settling at the end, which needs a buffer without a
- * bound when rows tie. Blocks whose magnitudes float32 cannot hold are scanned canonically, and so
- * are rows of f16, i8 and b1.
+ * Tiles of queries (tile.ts) pass over the rows span by span (spans.ts). Rows with codes are judged
+ * by them; others in full precision: by float32 estimates, by exact kernels for bits, and where
+ * float32 cannot hold a block's magnitudes, canonically. Spans grow as the scan goes on: the first
+ * rows all survive, later ones meet tight bounds.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
-import {
-  admissibleEstimate,
-  COMFORT_MAX,
-  isComfortable,
-  scanMargin,
-  type ScanMargin,
-  unitExponent,
-} from "../core/margin.ts";
-import type { FloatMetric } from "../core/metric.ts";
-import { hasBit } from "../core/rowset.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap } from "../core/topk.ts";
+import { LIMITS } from "../core/limits.ts";
+import { type CodeBasis, Encoder } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
-import { chunkBytes, rowsAt, scalesAt, scratchAt, type StoreShape, termsAt } from "./layout.ts";
+import {
+  chunkBytes,
+  codesAt,
+  codeStride,
+  FACTS,
+  factsAt,
+  rowsAt,
+  scalesAt,
+  sealAt,
+  type StoreShape,
+  termsAt,
+} from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
+import { Scratch } from "./scratch.ts";
+import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically } from "./spans.ts";
 import { type Chunk, type Located, StoreView } from "./store-view.ts";
-import type { ScanTask, SettleTask, TaskBlock, TaskQueries, TaskResult } from "./tasks.ts";
+import type { CodeUse, EncodeTask, ScanTask, SettleTask, TaskBlock, TaskResult } from "./tasks.ts";
+import { QueryTile } from "./tile.ts";
+
+/** Rows of the first span of a tile. */
+const FIRST_ROWS = 256;
+/** Pairs after which it shows whether codes rule anything out, once bounds are those of so many times k rows. */
+const TRIAL_PAIRS = 1 << 16;
+const TRIAL_DEPTH = 16;
 
 interface Counters {
   readonly settled: Uint32Array;
+  readonly spans: Record<string, number>;
+  readonly rescans: Uint8Array;
   scanned: number;
-  spansF32: number;
-  spansCanonical: number;
+  judged: number;
+  missing: number;
+  survivors: number;
 }
 
-function newCounters(queries: number): Counters {
-  return { settled: new Uint32Array(queries), scanned: 0, spansF32: 0, spansCanonical: 0 };
-}
-
-/** Of queries that are compared canonically. */
-const NO_MARGIN: ScanMargin = { relative: 0, perNorm: 0, absolute: 0 };
-
-/** One query of a tile, prepared for scanning. */
-interface TileQuery {
-  readonly index: number;
-  readonly heap: NearestHeap;
-  /** What the estimate scan multiplies the query by, and how far its estimates may be off. */
-  readonly scale: number;
-  readonly margin: ScanMargin;
-  readonly maxDistance: number;
-  readonly bits: Uint32Array;
-  readonly rowCount: number;
-}
+type ScanKind = "codes" | "estimates" | "bits" | "canonical";
 
 export class Scanner {
   readonly #modules: KernelModules;
@@ -71,7 +65,7 @@ export class Scanner {
 
   /** Makes chunk `index` of store `store`, whose blocks lie at their natural places, visible here. */
   attachChunk(store: number, shape: StoreShape, index: number, memory: ChunkMemory): void {
-    this.#view(store, shape).setChunk(index, { memory, kernels: this.#bind(memory, shape) });
+    this.#view(store, shape).setChunk(index, this.#chunk(memory, shape));
   }
 
   /** Copies rows of a block into memory of this thread's own. `rows`: [n × rowBytes], `terms`: [n], `scales`: [n] or empty. */
@@ -87,9 +81,20 @@ export class Scanner {
     const view = this.#view(store, shape);
     if (view.placement(block) === undefined) this.#placeNext(view, block);
     const { chunk, index } = view.locate(block);
-    new Uint8Array(chunk.memory.buffer, rowsAt(shape, index, first), rows.length).set(rows);
-    new Float32Array(chunk.memory.buffer, termsAt(shape, index, first), terms.length).set(terms);
-    new Float32Array(chunk.memory.buffer, scalesAt(shape, index, first), scales.length).set(scales);
+    const { buffer } = chunk.memory;
+    new Uint8Array(buffer, rowsAt(shape, index, first), rows.length).set(rows);
+    new Float32Array(buffer, termsAt(shape, index, first), terms.length).set(terms);
+    new Float32Array(buffer, scalesAt(shape, index, first), scales.length).set(scales);
+    // Codes of rows that are written over are of rows that are no more.
+    if (shape.coded !== undefined) {
+      const seal = new Uint32Array(buffer, sealAt(shape, index), 3);
+      seal[2] = Math.min(seal[2] ?? 0, first);
+    }
+  }
+
+  /** What rows and queries of the store are coded by from now on. */
+  setBasis(store: number, shape: StoreShape, basis: CodeBasis | undefined): void {
+    this.#view(store, shape).basis = basis;
   }
 
   release(store: number): void {
@@ -98,56 +103,133 @@ export class Scanner {
 
   async scan(task: ScanTask): Promise<TaskResult> {
     const view = this.#known(task.store);
+    const { shape } = view;
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
-    const tile = this.#fitting(view.shape.scratch.tileQueries, 32 * view.shape.stride, 1);
-    for (let first = 0; first < task.count; first += tile) {
-      const queries = this.#prepare(view.shape, task, first, Math.min(tile, task.count - first));
-      const loaded = new Set<Chunk>();
+    const most = this.#fitting(shape.scratch.tileQueries, 32 * shape.stride, 1);
+    for (let first = 0; first < task.count; first += most) {
+      const tile = new QueryTile(shape, task, first, Math.min(most, task.count - first));
+      const { basis, firstChunk } = view;
+      if (basis !== undefined && firstChunk !== undefined) {
+        tile.encode(this.#encoder(view), basis, firstChunk.kernels.queryLevels);
+      }
       for (const block of task.blocks) {
         const located = view.locate(block.block);
-        if (!loaded.has(located.chunk)) {
-          this.#loadQueries(view.shape, located.chunk, task, queries);
-          loaded.add(located.chunk);
-        }
-        await this.#scanBlock(view.shape, located, block, queries, task, counters);
+        tile.load(located.chunk);
+        await this.#scanBlock(view, located, block, tile, counters);
       }
-      for (const q of queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
+      for (const q of tile.queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
     }
-    return { topK, level: view.firstChunk?.kernels.level ?? "none", ...counters };
+    const { settled, scanned, spans, judged, missing, survivors, rescans } = counters;
+    const codes: CodeUse = {
+      judged,
+      missing,
+      survivors,
+      rescans,
+      directions: judged > 0 ? (view.basis?.length ?? 0) : 0,
+    };
+    return { topK, settled, scanned, spans, level: levelOf(view), codes };
   }
 
   async settle(task: SettleTask): Promise<TaskResult> {
     const view = this.#known(task.store);
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const topK = emptyTopK(task.count, k);
-    const counters = newCounters(task.count);
+    const settled = new Uint32Array(task.count);
     const { shape } = view;
-    const base = scratchAt(shape, this.#slot);
-    const query = base + shape.scratch.givenQueries;
     for (let q = 0; q < task.count; q++) {
       const heap = new NearestHeap(task.wanted[q] ?? 0);
       const maxDistance = task.maxDistances[q] ?? Infinity;
+      const given = task.queries.subarray(q * shape.stride, (q + 1) * shape.stride);
       const loaded = new Set<Chunk>();
       for (let i = task.starts[q] ?? 0; i < (task.starts[q + 1] ?? 0); i++) {
         const row = task.rows[i] ?? 0;
         const { chunk, index } = view.locate(Math.floor(row / shape.blockRows));
+        const { base, views } = chunk.scratch;
         if (!loaded.has(chunk)) {
-          copyQuery(shape, chunk, task, q, query);
+          views.givenQueries.set(new Uint32Array(given.buffer, given.byteOffset, given.length));
           loaded.add(chunk);
         }
         const slot = row % shape.blockRows;
         const [at, scale] = [rowsAt(shape, index, slot), scalesAt(shape, index, slot)];
+        const query = base + shape.scratch.givenQueries;
         const distance = chunk.kernels.distance(query, at, scale, base + shape.scratch.distances);
         if (distance <= maxDistance) heap.offer(distance, row);
-        counters.settled[q] = (counters.settled[q] ?? 0) + 1;
+        settled[q] = (settled[q] ?? 0) + 1;
         const turn = this.#slices?.take(shape.stride);
         if (turn !== undefined) await turn;
       }
       topK.counts[q] = heap.drainInto(topK, q * k);
     }
-    return { topK, level: view.firstChunk?.kernels.level ?? "none", ...counters };
+    const codes = { judged: 0, missing: 0, survivors: 0, rescans: new Uint8Array(task.count), directions: 0 };
+    return { topK, settled, scanned: 0, spans: {}, level: levelOf(view), codes };
+  }
+
+  /** Makes the codes that are missing. Nothing may scan these blocks meanwhile. */
+  async encode(task: EncodeTask): Promise<void> {
+    const view = this.#known(task.store);
+    const { shape, basis } = view;
+    if (basis === undefined || shape.coded === undefined) return;
+    const encoder = this.#encoder(view);
+    const cost = basis.vectors === undefined ? 8 * shape.stride : 2 * basis.length * shape.stride;
+    const most = this.#fitting(shape.blockRows, cost, 1);
+    for (const { block, version, rowCount } of task.blocks) {
+      const { chunk, index } = view.locate(block);
+      const known = sealedRows(shape, chunk, index, basis, version);
+      for (let first = known; first < rowCount; first += most) {
+        const count = Math.min(most, rowCount - first);
+        const turn = this.#slices?.take(count * cost);
+        if (turn !== undefined) await turn;
+        const seal = new Uint32Array(chunk.memory.buffer, sealAt(shape, index), 3);
+        seal[2] = 0; // a crash from here on leaves nothing that looks whole
+        encodeRows(shape, chunk, index, encoder, basis, first, count);
+        seal.set([basis.id, version, first + count]);
+      }
+    }
+  }
+
+  async #scanBlock(
+    view: StoreView,
+    { chunk, index }: Located,
+    block: TaskBlock,
+    tile: QueryTile,
+    counters: Counters,
+  ): Promise<void> {
+    const { shape, basis } = view;
+    const isEstimable = tile.canEstimate(block);
+    let coded = 0;
+    if (basis !== undefined && tile.isCoded && isEstimable) {
+      coded = Math.min(block.rowCount, sealedRows(shape, chunk, index, basis, block.version));
+      // Words of eligibility begin at multiples of 32.
+      if (coded < block.rowCount) coded -= coded % 32;
+      counters.missing += (block.rowCount - coded) * tile.queries.length;
+    }
+    const rest =
+      shape.precision === "b1" ? "bits" : isEstimable && shape.estimated !== undefined ? "estimates" : "canonical";
+    for (let first = 0; first < block.rowCount; ) {
+      const kind: ScanKind = first < coded && tile.isCoded ? "codes" : rest;
+      const end = kind === "codes" ? coded : block.rowCount;
+      const rowCount = Math.min(end - first, this.#spanRows(shape, kind, tile));
+      const firstRow = block.block * shape.blockRows + first;
+      const turn = this.#slices?.take(rowCount * shape.stride * tile.queries.length);
+      if (turn !== undefined) await turn;
+      const { any, words } = tile.loadEligible(chunk, firstRow, rowCount);
+      if (any) runSpan(kind, { shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
+      tile.rows += rowCount;
+      first += rowCount;
+    }
+  }
+
+  /** Rows of the next span: as many as hits have room, as stay in the cache while the queries pass over them, as the slice takes. */
+  #spanRows(shape: StoreShape, kind: ScanKind, tile: QueryTile): number {
+    const queries = tile.queries.length;
+    const bytes = kind === "codes" ? tile.codeStride : shape.rowBytes;
+    let most = Math.min(shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows));
+    if (queries >= 4) most = Math.min(most, LIMITS.spanBytes / bytes);
+    if (kind === "estimates" && shape.scratch.decodedRows > 0) most = Math.min(most, shape.scratch.decodedRows);
+    most = Math.max(32, most - (most % 32));
+    return this.#fitting(most, shape.stride * queries, 32);
   }
 
   /** At most `most` units of `elements` each, as many as one slice takes, in steps of `step`; on a worker, all of them. */
@@ -172,8 +254,15 @@ export class Scanner {
     return view;
   }
 
-  #bind(memory: ChunkMemory, shape: StoreShape): Kernels {
-    return bindKernels(this.#modules, memory, shape);
+  #encoder(view: StoreView): Encoder {
+    if (view.shape.coded === undefined) throw new Error("rows of this store have no codes");
+    view.encoder ??= new Encoder(this.#modules.owned?.simd, view.shape, view.shape.coded);
+    return view.encoder;
+  }
+
+  #chunk(memory: ChunkMemory, shape: StoreShape): Chunk {
+    const kernels: Kernels = bindKernels(this.#modules, memory, shape);
+    return { memory, kernels, scratch: new Scratch(shape, memory, this.#slot) };
   }
 
   /** Finds room for one more block in memory that this thread owns. */
@@ -182,199 +271,91 @@ export class Scanner {
     const place = view.placedCount;
     const chunk = Math.floor(place / shape.blocksPerChunk);
     const index = place % shape.blocksPerChunk;
-    if (chunk === view.chunkCount) {
-      const memory = ownMemory(chunkBytes(shape, 1));
-      view.setChunk(chunk, { memory, kernels: this.#bind(memory, shape) });
-    }
+    if (chunk === view.chunkCount) view.setChunk(chunk, this.#chunk(ownMemory(chunkBytes(shape, 1)), shape));
     view.place(block, chunk, index);
     view.locate(block).chunk.memory.ensure(chunkBytes(shape, index + 1));
   }
-
-  #prepare(shape: StoreShape, task: ScanTask, first: number, count: number): TileQuery[] {
-    return Array.from({ length: count }, (_, i) => {
-      const index = first + i;
-      const norm = task.norms[index] ?? 0;
-      const eligibility = task.eligibilities[task.eligibilityOf[index] ?? 0];
-      const scale = shape.metric === "dot" ? 2 ** unitExponent(norm) : 1;
-      return {
-        index,
-        heap: new NearestHeap(task.wanted[index] ?? 0),
-        scale,
-        margin:
-          shape.estimated === undefined
-            ? NO_MARGIN
-            : scanMargin(shape.estimated, shape.dimensions, norm * scale, scale),
-        maxDistance: task.maxDistances[index] ?? Infinity,
-        bits: eligibility?.bits ?? new Uint32Array(0),
-        rowCount: eligibility?.rowCount ?? 0,
-      };
-    });
-  }
-
-  /** Copies a tile's queries into a chunk's scratch: as given, and as scanned (unit length for cosine, scaled for dot). */
-  #loadQueries(shape: StoreShape, chunk: Chunk, task: ScanTask, queries: readonly TileQuery[]): void {
-    const base = scratchAt(shape, this.#slot);
-    const { stride, scratch } = shape;
-    queries.forEach((q, i) => copyQuery(shape, chunk, task, q.index, base + scratch.givenQueries + i * stride * 4));
-    if (shape.estimated === undefined) return;
-    const scanned = new Float32Array(chunk.memory.buffer, base + scratch.scanQueries, queries.length * stride);
-    const perNorms = new Float32Array(chunk.memory.buffer, base + scratch.perNorms, queries.length);
-    queries.forEach((q, i) => {
-      const vector = task.queries.subarray(q.index * stride, (q.index + 1) * stride);
-      if (shape.estimated === "cosine" || shape.estimated === "dot") {
-        const factor = shape.estimated === "cosine" ? 1 / (task.norms[q.index] ?? 1) : q.scale;
-        for (let d = 0; d < vector.length; d++) scanned[i * stride + d] = (vector[d] ?? 0) * factor;
-      } else {
-        scanned.set(vector, i * stride);
-      }
-      perNorms[i] = q.margin.perNorm * (1 + 2 ** -20);
-    });
-  }
-
-  async #scanBlock(
-    shape: StoreShape,
-    { chunk, index }: Located,
-    block: TaskBlock,
-    queries: readonly TileQuery[],
-    task: ScanTask,
-    counters: Counters,
-  ): Promise<void> {
-    const { estimated } = shape;
-    const isEstimable = estimated !== undefined && canEstimate(estimated, block, queries, task.norms);
-    const spanRows = this.#fitting(shape.scratch.spanRows, shape.stride * queries.length, 32);
-    for (let first = 0; first < block.rowCount; first += spanRows) {
-      const rowCount = Math.min(spanRows, block.rowCount - first);
-      const turn = this.#slices?.take(rowCount * shape.stride * queries.length);
-      if (turn !== undefined) await turn;
-      const firstRow = block.block * shape.blockRows + first;
-      if (!this.#loadEligible(shape, chunk, queries, firstRow, rowCount)) continue;
-      counters.scanned += rowCount * queries.length;
-      if (isEstimable) {
-        counters.spansF32++;
-        this.#scanSpanF32(shape, estimated, chunk, index, first, rowCount, firstRow, queries, counters.settled);
-      } else {
-        counters.spansCanonical++;
-        for (const q of queries) counters.settled[q.index] = (counters.settled[q.index] ?? 0) + rowCount;
-        this.#scanSpanCanonical(shape, chunk, index, first, rowCount, firstRow, queries);
-      }
-    }
-  }
-
-  /** Copies the span's eligibility words of every query into scratch; false when no query may find any of its rows. */
-  #loadEligible(
-    shape: StoreShape,
-    chunk: Chunk,
-    queries: readonly TileQuery[],
-    firstRow: number,
-    rowCount: number,
-  ): boolean {
-    const { spanWords, eligible } = shape.scratch;
-    const at = scratchAt(shape, this.#slot) + eligible;
-    const words = new Uint32Array(chunk.memory.buffer, at, queries.length * spanWords);
-    let any = 0;
-    for (let q = 0; q < queries.length; q++) {
-      const bits = queries[q]?.bits;
-      for (let w = 0; w < spanWords; w++) {
-        const word = w * 32 < rowCount ? (bits?.[(firstRow >>> 5) + w] ?? 0) : 0;
-        words[q * spanWords + w] = word;
-        any |= word;
-      }
-    }
-    return any !== 0;
-  }
-
-  #scanSpanF32(
-    shape: StoreShape,
-    metric: FloatMetric,
-    { memory, kernels }: Chunk,
-    index: number,
-    first: number,
-    rowCount: number,
-    firstRow: number,
-    queries: readonly TileQuery[],
-    settled: Uint32Array,
-  ): void {
-    const { scratch, stride } = shape;
-    const base = scratchAt(shape, this.#slot);
-    const limits = new Float32Array(memory.buffer, base + scratch.limits, queries.length);
-    queries.forEach((q, i) => {
-      const bound = Math.min(q.heap.bound, q.maxDistance);
-      const limit = admissibleEstimate(metric, bound, q.scale, q.margin);
-      limits[i] = Number.isFinite(limit) ? limit + Math.abs(limit) * 2 ** -22 : limit;
-    });
-    const count = kernels.scanF32({
-      rows: rowsAt(shape, index, first),
-      terms: termsAt(shape, index, first),
-      rowCount,
-      queries: base + scratch.scanQueries,
-      queryCount: queries.length,
-      limits: base + scratch.limits,
-      perNorms: base + scratch.perNorms,
-      eligible: base + scratch.eligible,
-      words: scratch.spanWords,
-      hits: base + scratch.hits,
-    });
-    const hits = new Uint32Array(memory.buffer, base + scratch.hits, count);
-    for (let h = 0; h < count; h++) {
-      const hit = hits[h] ?? 0;
-      const row = hit & 0xffff;
-      const at = hit >>> 16;
-      const query = queries[at];
-      if (query === undefined) continue;
-      const given = base + scratch.givenQueries + at * stride * 4;
-      const distance = kernels.distance(given, rowsAt(shape, index, first + row), 0, base + scratch.distances);
-      settled[query.index] = (settled[query.index] ?? 0) + 1;
-      if (distance <= query.maxDistance) query.heap.offer(distance, firstRow + row);
-    }
-  }
-
-  #scanSpanCanonical(
-    shape: StoreShape,
-    { memory, kernels }: Chunk,
-    index: number,
-    first: number,
-    rowCount: number,
-    firstRow: number,
-    queries: readonly TileQuery[],
-  ): void {
-    const { scratch, stride } = shape;
-    const base = scratchAt(shape, this.#slot);
-    const [rows, scales] = [rowsAt(shape, index, first), scalesAt(shape, index, first)];
-    queries.forEach((query, i) => {
-      const given = base + scratch.givenQueries + i * stride * 4;
-      kernels.distances(given, rows, scales, rowCount, base + scratch.distances);
-      const distances = new Float32Array(memory.buffer, base + scratch.distances, rowCount);
-      for (let r = 0; r < rowCount; r++) {
-        const distance = distances[r] ?? Infinity;
-        if (distance > query.heap.bound || distance > query.maxDistance) continue;
-        if (hasBit(query.bits, firstRow + r)) query.heap.offer(distance, firstRow + r);
-      }
-    });
-  }
 }
 
-/** Copies query `index` of a task, word by word, to `at` in a chunk. */
-function copyQuery(
-  { stride }: StoreShape,
+function newCounters(queries: number): Counters {
+  return {
+    settled: new Uint32Array(queries),
+    spans: {},
+    rescans: new Uint8Array(queries),
+    scanned: 0,
+    judged: 0,
+    missing: 0,
+    survivors: 0,
+  };
+}
+
+function levelOf(view: StoreView): TaskResult["level"] {
+  return view.firstChunk?.kernels.level ?? "none";
+}
+
+/** Rows of the block whose codes are by this basis and of this version of the block. */
+function sealedRows(shape: StoreShape, chunk: Chunk, index: number, basis: CodeBasis, version: number): number {
+  const [id, sealed, rows] = new Uint32Array(chunk.memory.buffer, sealAt(shape, index), 3);
+  return id === basis.id && sealed === version ? (rows ?? 0) : 0;
+}
+
+function encodeRows(
+  shape: StoreShape,
   { memory }: Chunk,
-  { queries }: TaskQueries,
   index: number,
-  at: number,
+  encoder: Encoder,
+  basis: CodeBasis,
+  first: number,
+  count: number,
 ): void {
-  const words = queries.subarray(index * stride, (index + 1) * stride);
-  if (words instanceof Uint32Array) new Uint32Array(memory.buffer, at, stride).set(words);
-  else new Float32Array(memory.buffer, at, stride).set(words);
+  const { buffer } = memory;
+  const { blockRows, codeRoom, precision } = shape;
+  const stride = codeStride(basis.length);
+  const fact = (at: number): number => factsAt(shape, index, first + at * blockRows);
+  const rows = new Uint8Array(buffer, rowsAt(shape, index, first), count * shape.rowBytes);
+  const scales = new Float32Array(buffer, scalesAt(shape, index, first), precision === "i8" ? count : 0);
+  encoder.encodeRows(basis, rows, scales, count, {
+    codes: new Int8Array(buffer, codesAt(shape, index, first, stride), codeRoom === 0 ? 0 : count * stride),
+    scales: new Float32Array(buffer, fact(0), count),
+    errors: new Float32Array(buffer, fact(1), count),
+    residuals: new Float32Array(buffer, fact(2), count),
+    norms: new Float32Array(buffer, fact(3), count),
+    codeSums: new Int32Array(buffer, fact(FACTS - 1), count),
+  });
 }
 
-/** Whether float32 estimates of this block mean anything for every query of the tile (core/margin.ts). */
-function canEstimate(
-  metric: FloatMetric,
-  block: TaskBlock,
-  queries: readonly TileQuery[],
-  norms: Float64Array,
-): boolean {
-  if (!isComfortable(block.maxNorm)) return false;
-  if (metric === "cosine") return isComfortable(block.minNorm);
-  if (metric === "dot") return true;
-  return queries.every((q) => (norms[q.index] ?? 0) <= COMFORT_MAX);
+/** One span by the scan that fits it. */
+function runSpan(kind: ScanKind, span: Span, tile: QueryTile, counters: Counters): void {
+  const pairs = span.rowCount * tile.queries.length;
+  counters.scanned += pairs;
+  const count = (stem: string): void => {
+    counters.spans[stem] = (counters.spans[stem] ?? 0) + 1;
+  };
+  switch (kind) {
+    case "codes": {
+      count("scan_i8");
+      counters.judged += pairs;
+      const survivors = scanByCodes(span, tile, counters.settled);
+      counters.survivors += survivors;
+      if (tile.rows < TRIAL_DEPTH * tile.mostWanted) return;
+      tile.pairs += pairs;
+      tile.survivors += survivors;
+      if (tile.pairs < TRIAL_PAIRS || tile.survivors * LIMITS.codeSurvivors < tile.pairs) return;
+      // Not worth it for these queries: the next rung is the full scan.
+      tile.dropCodes();
+      for (const q of tile.queries) counters.rescans[q.index] = 1;
+      return;
+    }
+    case "estimates":
+      count("scan_f32");
+      return scanByEstimates(span, tile, counters.settled);
+    case "bits":
+      count("scan_b1");
+      return scanByBits(span, tile, counters.settled);
+    case "canonical":
+      if (span.shape.precision === "f32") count("scan_f64");
+      return scanCanonically(span, tile, counters.settled);
+    default:
+      return kind satisfies never;
+  }
 }

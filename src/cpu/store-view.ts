@@ -1,12 +1,15 @@
 /** The rows of one store as one thread sees them: which chunk memory holds which block. */
+import type { CodeBasis, Encoder } from "./encoder.ts";
 import type { Kernels } from "./kernels.ts";
 import type { StoreShape } from "./layout.ts";
 import type { ChunkMemory } from "./memory.ts";
+import type { Scratch } from "./scratch.ts";
 
 /** Where a block's rows are: a chunk memory and the block's index in it. */
 export interface Chunk {
   readonly memory: ChunkMemory;
   readonly kernels: Kernels;
+  readonly scratch: Scratch;
 }
 
 export interface Located {
@@ -16,6 +19,9 @@ export interface Located {
 
 export class StoreView {
   readonly shape: StoreShape;
+  /** What rows and queries are coded by, and what does it. */
+  basis: CodeBasis | undefined;
+  encoder: Encoder | undefined;
   readonly #chunks: Chunk[] = [];
   readonly #placed = new Map<number, Located>();
 

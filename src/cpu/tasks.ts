@@ -6,6 +6,7 @@ import type { KernelLevel } from "./kernels.ts";
 /** A block as a task names it. */
 export interface TaskBlock {
   readonly block: number;
+  readonly version: number;
   readonly rowCount: number;
   readonly minNorm: number;
   readonly maxNorm: number;
@@ -33,6 +34,12 @@ export interface SettleTask extends TaskQueries {
   readonly rows: Uint32Array;
 }
 
+/** Codes to be made: of the first `rowCount` rows of each block, as far as they are missing. */
+export interface EncodeTask {
+  readonly store: number;
+  readonly blocks: readonly Pick<TaskBlock, "block" | "version" | "rowCount">[];
+}
+
 export interface TaskResult {
   readonly topK: TopK;
   /** [count] canonical distances computed for survivors and candidates. */
@@ -40,7 +47,20 @@ export interface TaskResult {
   /** Rows scanned, once for each query. */
   readonly scanned: number;
   readonly level: KernelLevel;
-  /** Spans that were estimated, and spans whose every distance was computed. */
-  readonly spansF32: number;
-  readonly spansCanonical: number;
+  /** Spans by the stem of the kernel that passed over them. */
+  readonly spans: Readonly<Record<string, number>>;
+  readonly codes: CodeUse;
+}
+
+/** What a scan got out of codes. */
+export interface CodeUse {
+  /** Of the rows scanned, those judged by codes, and those that were to be and had none; once for each query. */
+  readonly judged: number;
+  readonly missing: number;
+  /** Of those judged, the ones let through. */
+  readonly survivors: number;
+  /** [count] 1 where codes let through so much that the rest was scanned in full. */
+  readonly rescans: Uint8Array;
+  /** Directions that the codes have; 0 when none were used. */
+  readonly directions: number;
 }

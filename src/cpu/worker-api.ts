@@ -1,7 +1,9 @@
 /** What the host may ask of a worker, through comlink. Implemented by worker.ts, called by pool.ts. */
 import type { KernelBytes, KernelLevel } from "./kernels.ts";
 import type { StoreShape } from "./layout.ts";
-import type { ScanTask, SettleTask, TaskResult } from "./tasks.ts";
+import type { CodeBasis } from "./encoder.ts";
+import type { LearnRequest, LearnStep } from "./learner.ts";
+import type { EncodeTask, ScanTask, SettleTask, TaskResult } from "./tasks.ts";
 
 export interface WorkerApi {
   /** Compiles the kernels (null: plain JS) and says what they came to. First call. */
@@ -16,7 +18,13 @@ export interface WorkerApi {
     terms: Float32Array,
     scales: Float32Array,
   ): void;
+  setBasis(store: number, shape: StoreShape, basis: CodeBasis | undefined): void;
   release(store: number): void;
+  encode(task: EncodeTask): Promise<void>;
+  /** Begins to learn directions; what was being learnt before is forgotten. */
+  startLearning(request: LearnRequest): void;
+  /** Learns on for a bounded while. Undefined when nothing was begun here, as in a worker that replaced another. */
+  learnOn(): LearnStep | undefined;
   scan(task: ScanTask): Promise<TaskResult>;
   settle(task: SettleTask): Promise<TaskResult>;
   /** Dies at once, as a bug or the operating system would make it. Fault injection only. */

@@ -5,12 +5,14 @@
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
 import { compileKernels } from "./kernels.ts";
+import { Learner } from "./learner.ts";
 import { attachedMemory } from "./memory.ts";
 import { Scanner } from "./scan.ts";
 import type { TaskResult } from "./tasks.ts";
 import type { WorkerApi } from "./worker-api.ts";
 
 let scanner = new Scanner({}, 0);
+let learner: Learner | undefined;
 
 const api: WorkerApi = {
   async start(slot, kernels) {
@@ -21,7 +23,17 @@ const api: WorkerApi = {
   attachChunk: (store, shape, index, memory) => scanner.attachChunk(store, shape, index, attachedMemory(memory)),
   putRows: (store, shape, block, first, rows, terms, scales) =>
     scanner.putRows(store, shape, block, first, rows, terms, scales),
+  setBasis: (store, shape, basis) => scanner.setBasis(store, shape, basis),
   release: (store) => scanner.release(store),
+  encode: (task) => scanner.encode(task),
+  startLearning(request) {
+    learner = new Learner(request);
+  },
+  learnOn() {
+    const step = learner?.step();
+    if (step?.learnt !== undefined) learner = undefined;
+    return step;
+  },
   scan: async (task) => handOver(await scanner.scan(task)),
   settle: async (task) => handOver(await scanner.settle(task)),
   crash() {

@@ -16,12 +16,14 @@ import { Index } from "./vector-index.ts";
 /** Knobs for tests and experiments, set through `nearfield/testing`; not part of the contract. */
 export interface Internals {
   readonly clock?: Clock;
-  /** Force the plain-JS kernels. */
-  readonly kernels?: "js";
+  /** The most that CPU kernels may use: plain JS, or WASM SIMD without its relaxed instructions. */
+  readonly kernels?: "js" | "simd128";
   /** False: workers hold copies of the rows, as on pages without cross-origin isolation. */
   readonly sharesMemory?: boolean;
   /** False: search in slices on the caller's thread. */
   readonly usesWorkers?: boolean;
+  /** From how many bytes of rows on the CPU makes codes of them, and from how many rows on it learns directions. */
+  readonly cpu?: { readonly codedBytes?: number; readonly learnRows?: number };
   /** Small GPU limits, to reach sharding, streaming, tiling and rescans with few rows. */
   readonly gpu?: Readonly<Record<string, number>>;
   readonly recoveryDelaysMs?: readonly number[];

@@ -200,7 +200,7 @@ function subBatch(rows: Rows, batch: Batch, queries: readonly number[]): Batch {
 
 /** Copies answers to the jobs they belong to. `queries`: the batch's numbers of the answer's queries, in order. */
 function deliver(answer: ExactAnswer, queries: readonly number[], targets: readonly Target[], by: "gpu" | "cpu"): void {
-  const { topK, settled } = answer;
+  const { topK, settled, certified, rescans, directions } = answer;
   queries.forEach((q, i) => {
     const target = targets[q];
     if (target === undefined) return;
@@ -212,7 +212,14 @@ function deliver(answer: ExactAnswer, queries: readonly number[], targets: reado
     job.answer.counts[query] = count;
     job.tally.scanned += eligibilityOf(job, query).count;
     job.tally.survivors += settled[i] ?? 0;
-    if (by === "gpu") job.tally.answeredByGpu++;
-    else job.tally.answeredByCpu++;
+    if (by === "gpu") {
+      job.tally.answeredByGpu++;
+      return;
+    }
+    job.tally.answeredByCpu++;
+    job.tally.rescans += rescans[i] ?? 0;
+    if (certified[i] === 2) job.tally.certified++;
+    else if (certified[i] === 1) job.tally.partlyCertified++;
+    job.tally.directions = Math.max(job.tally.directions, directions);
   });
 }

@@ -3,12 +3,12 @@
  * next, and the old one lives until the last search that began on it is done.
  */
 import type { ExactBackend, Rows } from "../core/backend.ts";
+import { ReadersWriterLock } from "../core/lock.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { NO_ROW } from "../core/topk.ts";
 import { allocated } from "./answer.ts";
 import { Liveness } from "./liveness.ts";
 import { ROW_COST } from "./row-list.ts";
-import { ReadersWriterLock } from "./serial.ts";
 
 export interface Generation {
   readonly rows: Rows;

@@ -107,8 +107,9 @@ export interface Tally {
   readonly degraded: Set<string>;
   survivors: number;
   rescans: number;
-  /** Queries whose rows were ruled out by a scan of codes, and the directions those had. */
+  /** Queries whose rows were all ruled out by a scan of codes, those of which some were, and the directions the codes had. */
   certified: number;
+  partlyCertified: number;
   directions: number;
   batch: number;
 }
@@ -125,6 +126,7 @@ export function newTally(now: number): Tally {
     survivors: 0,
     rescans: 0,
     certified: 0,
+    partlyCertified: 0,
     directions: 0,
     batch: 0,
   };

@@ -114,7 +114,7 @@ export class Index implements VectorIndex {
           message: `${result.skipped.length} invalid rows were left out of ${result.count + result.skipped.length}`,
         });
       }
-      this.#uploadAhead(rows);
+      this.#workAhead(rows);
       return result;
     });
   }
@@ -145,6 +145,7 @@ export class Index implements VectorIndex {
         rows.commit(rows.rowCount);
         rows.touch(row);
       });
+      this.#workAhead(rows);
     });
   }
 
@@ -170,6 +171,7 @@ export class Index implements VectorIndex {
       const mapping = await copyLive(old, next, this.#parts.slices);
       next.rows.commit(next.live.rowCount);
       this.#generation = next;
+      this.#workAhead(next.rows);
       old.isRetired = true;
       this.#releaseIfUnread(old);
       return mapping;
@@ -223,7 +225,7 @@ export class Index implements VectorIndex {
       queuedQueries,
       slices: slices.stats,
       sliceBudget: slices.budget,
-      cpu: { ...exact.stats, storeBytes: rows.memoryBytes },
+      cpu: { ...exact.stats, storeBytes: rows.memoryBytes, codes: exact.codesOf(rows) },
       gpu: session?.last.stats ?? null,
       deviceLosses: session?.losses ?? 0,
     };
@@ -307,10 +309,15 @@ export class Index implements VectorIndex {
     if (--this.#running === 0) this.#onIdle?.();
   }
 
-  /** Sends new rows to the GPU now rather than in the first search. A failure is told; the next search sends them again. */
-  #uploadAhead(rows: Rows): void {
-    const { session, emit } = this.#parts;
-    session?.proposer?.sync(rows).catch((cause: unknown) => {
+  /** Has the backend that serves work on new rows now rather than in the first search. A failure is told; the next search tries again. */
+  #workAhead(rows: Rows): void {
+    const { session, exact, emit } = this.#parts;
+    const proposer = session?.proposer;
+    if (proposer === undefined) {
+      exact.prepare(rows);
+      return;
+    }
+    proposer.sync(rows).catch((cause: unknown) => {
       if (cause instanceof DeviceLostError) return; // the session tells of it
       emit({
         code: "gpu-failed",
@@ -343,6 +350,7 @@ export class Index implements VectorIndex {
     const answered = tally.answeredByGpu + tally.answeredByCpu;
     const byGpu =
       answered > 0 ? tally.answeredByGpu >= tally.answeredByCpu : this.#parts.session?.proposer !== undefined;
+    const byCodes = tally.certified + tally.partlyCertified;
     const now = this.#parts.clock.now();
     const startedAt = Math.min(tally.startedAt, tally.finishedAt);
     return {
@@ -353,8 +361,8 @@ export class Index implements VectorIndex {
       degraded: [...tally.degraded],
       scan: {
         // Of the queries that any row could answer.
-        method: tally.certified === 0 ? "full" : tally.certified === answered ? "certified" : "mixed",
-        prefixDimensions: tally.certified === 0 ? this.dimensions : tally.directions,
+        method: byCodes === 0 ? "full" : tally.certified === answered ? "certified" : "mixed",
+        prefixDimensions: byCodes === 0 ? this.dimensions : tally.directions,
         survivors: tally.survivors,
         rescans: tally.rescans,
       },

@@ -46,6 +46,8 @@ const BACKENDS: readonly BackendUnderTest[] = [
     internals: { sharesMemory: false },
     inWorkers: true,
   },
+  // Where the runtime has relaxed SIMD, that is what the settings above run.
+  { name: "WASM workers, simd128", claim: "wasm", backend: "cpu", internals: { kernels: "simd128" }, inWorkers: true },
   {
     name: "GPU, scores",
     claim: "gpu",

@@ -1,4 +1,5 @@
 /** The CPU kernels one by one: canonical distances against the oracle, estimate scans against the truth, WASM against plain JS. */
+import { setFlagsFromString } from "node:v8";
 import fc from "fast-check";
 import { beforeAll, describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
@@ -7,21 +8,57 @@ import { readRows, rowNorm } from "../../src/core/matrix.ts";
 import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "../../src/core/metric.ts";
 import { referenceDistance, storedRow } from "../../src/core/reference.ts";
 import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
-import { owned, shared } from "../../src/cpu/assembly/index.ts?wasm-bytes";
-import { bindKernels, compileKernels, type KernelModules } from "../../src/cpu/kernels.ts";
+import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
+import {
+  bindKernels,
+  compileKernels,
+  kernelLevel,
+  type KernelLevel,
+  type KernelModules,
+} from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
 import { normal, uniform } from "../contract/random.ts";
 
+// Node 20 has relaxed SIMD behind this flag; later ones ignore it. A test file has a process of its own.
+setFlagsFromString("--experimental-wasm-relaxed-simd");
+
+/** As bound to memories: both builds, and simd128 alone. */
 let modules: KernelModules;
+let simdModules: KernelModules;
 beforeAll(async () => {
-  const bytes = {
-    owned: Uint8Array.from(Buffer.from(owned, "base64")),
-    shared: Uint8Array.from(Buffer.from(shared, "base64")),
-  };
+  const bytes = inlinedKernels();
   ({ modules } = await compileKernels(bytes));
-  expect(modules.owned).toBeDefined();
-  expect(modules.shared).toBeDefined();
+  ({ modules: simdModules } = await compileKernels({ simd: bytes.simd }));
 });
+
+test("every build compiles for both kinds of memory, and the level says what runs", async () => {
+  const bytes = inlinedKernels();
+  for (const kernels of [modules.owned, modules.shared, simdModules.owned, simdModules.shared]) {
+    expect(kernels?.simd).toBeInstanceOf(WebAssembly.Module);
+  }
+  expect(modules.owned?.relaxed).toBeInstanceOf(WebAssembly.Module);
+  expect(modules.shared?.relaxed).toBeInstanceOf(WebAssembly.Module);
+  expect([simdModules.owned?.relaxed, simdModules.shared?.relaxed]).toEqual([undefined, undefined]);
+  expect(kernelLevel(bytes)).toBe("relaxed-simd");
+  expect(kernelLevel({ simd: bytes.simd })).toBe("simd128");
+  const damaged = { simd: bytes.simd.slice(0, -1), relaxed: bytes.relaxed ?? bytes.simd };
+  expect(kernelLevel(damaged)).toBe("none");
+  expect(await compileKernels(damaged)).toMatchObject({ modules: {}, problem: expect.anything() });
+  // A relaxed build that the runtime does not take leaves the other.
+  const old = { simd: bytes.simd, relaxed: damaged.simd };
+  expect(kernelLevel(old)).toBe("simd128");
+  expect((await compileKernels(old)).modules.owned?.relaxed).toBeUndefined();
+});
+
+test("no canonical distance is in the relaxed build", () => {
+  const relaxed = modules.owned?.relaxed;
+  const names = relaxed === undefined ? [] : WebAssembly.Module.exports(relaxed).map(({ name }) => name);
+  expect(names).toContain("scan_f32");
+  expect(names.filter((name) => /^distance_|_f64$/.test(name))).toEqual([]);
+});
+
+const modulesOf = (level: KernelLevel): KernelModules =>
+  level === "none" ? {} : level === "simd128" ? simdModules : modules;
 
 const float = fc.float({ noNaN: true, noDefaultInfinity: true });
 const pair = fc
@@ -52,7 +89,7 @@ describe.each(FLOAT_METRICS)("the canonical %s distance", (metric) => {
         new Float32Array(memory.buffer).set(x, 0);
         new Float32Array(memory.buffer).set(y, 256);
         const kernels = bindKernels(modules, memory, f32(metric, x.length));
-        expect(kernels.level).toBe("simd128");
+        expect(kernels.level).toBe("relaxed-simd");
         expect(kernels.distance(0, 1024, 0, 4096)).toBe(expected);
         kernels.distances(0, 1024, 0, 1, 4096);
         expect(new Float32Array(memory.buffer)[1024]).toBe(expected);
@@ -101,7 +138,7 @@ test("distances beyond float32 are clamped, and −0 is +0", () => {
 /** Lays rows, terms and scaled queries out as a worker does and returns the (query, row) pairs that a scan admits. */
 function admitted(
   metric: FloatMetric,
-  level: "wasm" | "js",
+  level: KernelLevel,
   isShared: boolean,
   limitOf: (query: number) => number,
   rows: Float32Array,
@@ -112,7 +149,7 @@ function admitted(
   const rowCount = rows.length / stride;
   const queryCount = queries.length / stride;
   const memory = isShared ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
-  const kernels = bindKernels(level === "wasm" ? modules : {}, memory, f32(metric, d));
+  const kernels = bindKernels(modulesOf(level), memory, f32(metric, d));
   const f = new Float32Array(memory.buffer);
   const at = {
     rows: 0,
@@ -171,9 +208,11 @@ describe.each(FLOAT_METRICS)("scan_f32 under %s", (metric) => {
     Array.from({ length: 67 }, (_, r) => distance(q, r)).sort((a, b) => a - b)[9] ?? 0;
 
   test.each([
-    ["wasm", false],
-    ["wasm", true],
-    ["js", false],
+    ["relaxed-simd", false],
+    ["relaxed-simd", true],
+    ["simd128", false],
+    ["simd128", true],
+    ["none", false],
   ] as const)("%s (shared memory: %s) admits every row within the limit and few others", (level, isShared) => {
     const got = admitted(metric, level, isShared, limitOf, rows, queries, d);
     const wanted = new Set<string>();
@@ -211,7 +250,7 @@ describe.each(KINDS)("distance_%s under %s", (precision, metric) => {
       for (const level of ["wasm", "shared wasm", "js"] as const) {
         const memory = level === "shared wasm" ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
         const kernels = bindKernels(level === "js" ? {} : modules, memory, format);
-        expect(kernels.level).toBe(level === "js" ? "none" : "simd128");
+        expect(kernels.level).toBe(level === "js" ? "none" : "relaxed-simd");
         const count = Math.min(ROWS, Math.floor((AT.scales - AT.rows) / format.rowBytes));
         const rows = new StoredRows(format, new Uint8Array(memory.buffer, AT.rows, count * format.rowBytes));
         const floats = new Float32Array(memory.buffer);

@@ -1,4 +1,5 @@
 /** The CPU backend with a platform that misbehaves: workers that cannot be started, that throw, that die silently. */
+import { LIMITS } from "../../src/core/limits.ts";
 import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -34,6 +35,9 @@ function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
     kernels: null,
     sharesMemory,
     usesWorkers: true,
+    scan: "auto",
+    codedBytes: LIMITS.codedBytes,
+    learnRows: LIMITS.learnRows,
     slices: new WorkSlices(systemClock, 1 << 19),
     emit: (event) => events.push(event),
   });

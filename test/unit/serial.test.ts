@@ -1,5 +1,6 @@
 import { describe, expect, test } from "vitest";
-import { ReadersWriterLock, SerialQueue } from "../../src/engine/serial.ts";
+import { ReadersWriterLock } from "../../src/core/lock.ts";
+import { SerialQueue } from "../../src/engine/serial.ts";
 import { settle } from "./fake-clock.ts";
 
 describe("SerialQueue", () => {

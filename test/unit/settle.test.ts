@@ -1,4 +1,5 @@
 /** The seam as a proposer uses it: stored bytes, terms and scales of each precision, and settling what was proposed. */
+import { LIMITS } from "../../src/core/limits.ts";
 import { beforeAll, describe, expect, test } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
 import { systemClock } from "../../src/core/clock.ts";
@@ -7,8 +8,8 @@ import type { Metric, Precision } from "../../src/core/metric.ts";
 import { reference, storedRow } from "../../src/core/reference.ts";
 import { WorkSlices } from "../../src/core/slices.ts";
 import { StoredRows } from "../../src/core/stored-rows.ts";
-import { owned, shared } from "../../src/cpu/assembly/index.ts?wasm-bytes";
 import { CpuBackend } from "../../src/cpu/backend.ts";
+import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
 import { nodeSpawner } from "../../src/cpu/spawn-node.ts";
 import { normal, uniform } from "../contract/random.ts";
 
@@ -43,7 +44,6 @@ interface Setup {
 }
 
 function open(precision: Precision, metric: Metric, where: (typeof PLACES)[number]): Setup {
-  const bytes = (base64: string): Uint8Array<ArrayBuffer> => Uint8Array.from(Buffer.from(base64, "base64"));
   const backend = new CpuBackend({
     precision,
     metric,
@@ -51,9 +51,12 @@ function open(precision: Precision, metric: Metric, where: (typeof PLACES)[numbe
     threads: 2,
     spawner: nodeSpawner,
     workerUrl: undefined,
-    kernels: where.wasm ? { owned: bytes(owned), shared: bytes(shared) } : null,
+    kernels: where.wasm ? inlinedKernels() : null,
     sharesMemory: where.sharesMemory,
     usesWorkers: where.usesWorkers,
+    scan: "auto",
+    codedBytes: LIMITS.codedBytes,
+    learnRows: LIMITS.learnRows,
     slices: new WorkSlices(systemClock, 1 << 15),
     emit: () => {},
   });

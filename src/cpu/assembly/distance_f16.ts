@@ -21,7 +21,7 @@ import { sum_f32 } from "./distance_f64";
 /** Four halves, zero-extended to 32 bits, as floats. */
 // @ts-ignore: decorator
 @inline
-function decode(halves: v128): v128 {
+export function decode(halves: v128): v128 {
   const magnitude = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);
   const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
   return v128.or(f32x4.mul(magnitude, f32x4.splat(reinterpret<f32>(0x77800000))), sign); // × 2^112

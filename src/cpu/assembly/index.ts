@@ -6,3 +6,6 @@ export { distance_f64, scan_f64 } from "./distance_f64";
 export { distance_f16 } from "./distance_f16";
 export { distance_i8 } from "./distance_i8";
 export { distance_b1 } from "./distance_b1";
+export { refine_f16, refine_f32 } from "./refine";
+export { scan_i8 } from "./scan_i8";
+export { encode_i8 } from "./encode_i8";

@@ -17,14 +17,21 @@ type Magnitude = u32;
 
 // @ts-ignore: decorator
 @inline
+function add_product(sum: v128, x: v128, y: v128): v128 {
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(x, y, sum);
+  return f32x4.add(sum, f32x4.mul(x, y));
+}
+
+// @ts-ignore: decorator
+@inline
 function add_term<Term>(sum: v128, x: v128, q: v128): v128 {
   if (sizeof<Term>() == sizeof<Square>()) {
     const d = f32x4.sub(x, q);
-    return f32x4.add(sum, f32x4.mul(d, d));
+    return add_product(sum, d, d);
   } else if (sizeof<Term>() == sizeof<Magnitude>()) {
     return f32x4.add(sum, f32x4.abs(f32x4.sub(x, q)));
   } else {
-    return f32x4.add(sum, f32x4.mul(x, q));
+    return add_product(sum, x, q);
   }
 }
 

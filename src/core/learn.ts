@@ -1,0 +1,93 @@
+/**
+ * Which projection an index gets for its scan copies: a sample of its rows, their principal
+ * directions (basis.ts), and how many of those to use, if any (choose-prefix.ts). For both
+ * backends: on the caller's thread in slices, or in a worker to the end.
+ *
+ * Generators yield the multiply-adds (or elements moved) since the last yield, each time at most
+ * about `LIMITS.sliceElements`; `learningWork` tells what they come to.
+ */
+import type { RowSource } from "./backend.ts";
+import { learnBasis, prefixDefects, type ProductMetric } from "./basis.ts";
+import { choosePrefix } from "./choose-prefix.ts";
+import type { Projection } from "./encoding.ts";
+import { halfToFloat } from "./half.ts";
+import { LIMITS } from "./limits.ts";
+
+/** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`; of f32 and f16. */
+export function* sampleRows(source: SampleSource, rowCount: number, count: number): Generator<number, Float32Array> {
+  const { dimensions } = source;
+  const sample = new Float32Array(count * dimensions);
+  for (let i = 0; i < count; i++) {
+    yield 2 * dimensions; // the row is read afterwards: a view of it does not outlive the wait
+    decodeRow(source, Math.floor((i * rowCount) / count), sample, i * dimensions);
+  }
+  return sample;
+}
+
+/** What a sample is taken from. */
+export type SampleSource = Pick<RowSource, "dimensions" | "precision" | "bytes">;
+
+/** Decodes a row of f32 or f16 to `target[at … at + dimensions)`. */
+export function decodeRow(source: SampleSource, row: number, target: Float32Array, at: number): void {
+  const bytes = source.bytes(row, 1);
+  const { dimensions } = source;
+  if (source.precision === "f16") {
+    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, dimensions);
+    for (let d = 0; d < dimensions; d++) target[at + d] = halfToFloat(halves[d] ?? 0);
+  } else {
+    target.set(new Float32Array(bytes.buffer, bytes.byteOffset, dimensions), at);
+  }
+}
+
+export interface LearnProjectionOptions {
+  readonly metric: ProductMetric;
+  readonly dimensions: number;
+  /** [count × dimensions]. */
+  readonly sample: Float32Array;
+  readonly count: number;
+  /** Rows of the index. */
+  readonly rowCount: number;
+  /** Bytes of a stored row: what a survivor of a scan costs. */
+  readonly rowBytes: number;
+}
+
+export interface LearntProjection {
+  /** On the leading directions, its vectors [m × dimensions]; undefined: none is worth it, m = d. */
+  readonly projection: Projection | undefined;
+  /** [dimensions]: what euclidean rows are best centred by; zeros for the others. */
+  readonly mean: Float32Array;
+  /** Bytes that a query touches, per row of the index; and without a certificate: rowBytes. */
+  readonly expectedBytesPerRow: number;
+  readonly fullBytesPerRow: number;
+}
+
+export function* learnProjection(o: LearnProjectionOptions): Generator<number, LearntProjection> {
+  const { dimensions } = o;
+  const basis = yield* learnBasis(o);
+  const choice = yield* choosePrefix({ ...o, basis, rowBytesFull: o.rowBytes });
+  const { m, expectedBytesPerRow, fullBytesPerRow } = choice;
+  const { mean } = basis;
+  if (m === dimensions) return { projection: undefined, mean, expectedBytesPerRow, fullBytesPerRow };
+  const defect = (yield* prefixDefects(basis, m))[m] ?? 0;
+  const vectors = basis.vectors.slice(0, m * dimensions);
+  const projection = { dimensions, length: m, vectors, mean, defect };
+  return { projection, mean, expectedBytesPerRow, fullBytesPerRow };
+}
+
+/** The work of `sampleRows` and `learnProjection`, about, and never much less: progress is what was yielded, divided by it. */
+export function learningWork(dimensions: number, count: number): number {
+  return 2 * count * dimensions * dimensions;
+}
+
+/** The mean of a few hundred rows: any vector is a valid centre, a near one makes tight bounds. */
+export function meanOf(source: SampleSource, rowCount: number): Float32Array {
+  const { dimensions } = source;
+  const count = Math.max(1, Math.min(rowCount, 256, Math.floor(LIMITS.sliceElements / dimensions / 2)));
+  const sums = new Float64Array(dimensions);
+  const row = new Float32Array(dimensions);
+  for (let i = 0; i < count; i++) {
+    decodeRow(source, Math.floor((i * rowCount) / count), row, 0);
+    for (let d = 0; d < dimensions; d++) sums[d] = (sums[d] ?? 0) + (row[d] ?? 0) / count;
+  }
+  return Float32Array.from(sums);
+}

@@ -1,0 +1,228 @@
+/**
+ * Keeps a store's codes (layout.ts) up: which basis they have, that every row gets them, and that
+ * none change while a search reads them. Works in the background, in turns: rows are coded as they
+ * are (m = d) at first, and anew by their leading principal directions once those are learnt and
+ * found worth it. Rows without codes are scanned in full, so nothing here can make an answer wrong
+ * or late; a failure only leaves searches slower, and is told.
+ */
+import type { CodeStats } from "../core/backend.ts";
+import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
+import { identityProjection, type Projection } from "../core/encoding.ts";
+import type { EventSink } from "../core/events.ts";
+import { type LearntProjection, learningWork, meanOf, sampleRows } from "../core/learn.ts";
+import { LIMITS } from "../core/limits.ts";
+import { ReadersWriterLock } from "../core/lock.ts";
+import { inSlices, type WorkSlices } from "../core/slices.ts";
+import type { LearnRequest } from "./learner.ts";
+import type { RowStore } from "./row-store.ts";
+import type { CodeUse, EncodeTask } from "./tasks.ts";
+
+/** What the keeper has done elsewhere. */
+export interface CodeWorkshop {
+  /** How many blocks can be coded at once. */
+  readonly width: number;
+  encode(store: RowStore, blocks: EncodeTask["blocks"]): Promise<void>;
+  /** `onProgress`: multiply-adds done so far, about. Undefined when stopped. */
+  learn(
+    store: RowStore,
+    request: LearnRequest,
+    onProgress: (done: number) => void,
+    isStopped: () => boolean,
+  ): Promise<LearntProjection | undefined>;
+}
+
+export interface CodeOptions {
+  readonly scan: "auto" | "full" | "certified";
+  /** Bytes of rows from which `"auto"` makes codes, and rows from which directions are learnt. */
+  readonly codedBytes: number;
+  readonly learnRows: number;
+  readonly slices: WorkSlices;
+  readonly emit: EventSink;
+}
+
+/** Rows are learnt from anew when there are so many times as many. */
+const GROWTH = 16;
+/** Scans of the whole store without codes after which a store nobody prepared gets them. */
+const LEAST_SCANS = 8;
+
+export class CodeKeeper {
+  readonly #store: RowStore;
+  readonly #metric: ProductMetric;
+  readonly #workshop: CodeWorkshop;
+  readonly #options: CodeOptions;
+  readonly #lock = new ReadersWriterLock();
+  /** What of each block has codes of the present basis, as far as this thread knows. */
+  readonly #coded = new Map<number, { readonly version: number; readonly rows: number }>();
+  #lastId = 0;
+  /** What rows are coded by now, what they are to be coded by, and what that is before anything is learnt. */
+  #applied: Projection | undefined;
+  #learnt: Projection | undefined;
+  #plain: Projection | undefined;
+  /** Rows when directions were last learnt, or that was tried. */
+  #triedRows = 0;
+  #learning: number | null = null;
+  #scannedUnprepared = 0;
+  #isPrepared = false;
+  #isGivenUp = false;
+  #isStopped = false;
+  #running: Promise<void> | undefined;
+
+  constructor(store: RowStore, metric: ProductMetric, workshop: CodeWorkshop, options: CodeOptions) {
+    this.#store = store;
+    this.#metric = metric;
+    this.#workshop = workshop;
+    this.#options = options;
+  }
+
+  /** Runs a scan, during which no codes change. */
+  async read<T>(scan: () => Promise<T>): Promise<T> {
+    await this.#lock.beginRead();
+    try {
+      return await scan();
+    } finally {
+      this.#lock.endRead();
+    }
+  }
+
+  /** Rows were added or changed, and searches will scan them: begins to bring the codes up to them. */
+  prepare(): void {
+    this.#isPrepared = true;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  /** What a search of `pairs` rows, once for each query, got out of the codes. */
+  tell(use: CodeUse, pairs: number): void {
+    this.#scannedUnprepared += pairs;
+    if (!this.#isPrepared && this.#scannedUnprepared < LEAST_SCANS * this.#store.rowCount) return;
+    if (use.missing > 0 && this.#running === undefined) {
+      // Codes went away with a worker, or its rows with it: find out which by asking for all.
+      this.#coded.clear();
+      this.prepare();
+    } else if (!this.#isPrepared) this.prepare();
+  }
+
+  get stats(): CodeStats | null {
+    const { basis } = this.#store;
+    if (basis === undefined) return null;
+    let codedRows = 0;
+    for (const { rows } of this.#coded.values()) codedRows += rows;
+    return { directions: basis.length, codedRows, learning: this.#learning };
+  }
+
+  /** Ends what is under way, for good. */
+  stop(): void {
+    this.#isStopped = true;
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#isStopped) {
+        await this.#chooseBasis();
+        if (this.#store.basis === undefined) return;
+        const blocks = this.#missing();
+        if (blocks.length > 0) await this.#encode(blocks);
+        else if (this.#shallLearn) await this.#learn();
+        else return;
+      }
+    } catch (cause) {
+      if (this.#isStopped) return; // the pool was closed under it
+      this.#isGivenUp = true;
+      await this.#setBasis(undefined);
+      this.#options.emit({
+        code: "codes-abandoned",
+        level: "warning",
+        message: `int8 codes of the rows could not be made (${String(cause)}): searches scan rows in full, which is slower`,
+        cause,
+      });
+    }
+  }
+
+  async #chooseBasis(): Promise<void> {
+    const wanted = this.#isWorthCodes ? (this.#learnt ?? this.#identity()) : undefined;
+    if (wanted !== this.#applied) await this.#setBasis(wanted);
+  }
+
+  #identity(): Projection {
+    const store = this.#store;
+    const isCentred = this.#metric === "euclidean" && store.precision !== "i8";
+    this.#plain ??= identityProjection(store.dimensions, isCentred ? meanOf(store, store.rowCount) : undefined);
+    return this.#plain;
+  }
+
+  async #setBasis(projection: Projection | undefined): Promise<void> {
+    await this.#lock.write(() => {
+      this.#coded.clear();
+      this.#applied = projection;
+      this.#store.basis = projection === undefined ? undefined : { ...projection, id: ++this.#lastId };
+    });
+  }
+
+  get #isWorthCodes(): boolean {
+    const { rowCount, rowBytes, precision } = this.#store;
+    if (rowCount === 0 || this.#isGivenUp) return false;
+    const { scan, codedBytes } = this.#options;
+    // i8 rows are their own codes, and have no other fast scan.
+    if (precision === "i8" || scan === "certified") return true;
+    return rowBytes >= LIMITS.codedRowBytes && rowCount * rowBytes >= codedBytes;
+  }
+
+  /** The next rows to be coded: of as many blocks as there are hands, as many as one turn takes. */
+  #missing(): EncodeTask["blocks"] {
+    const store = this.#store;
+    const { basis } = store;
+    if (basis === undefined) return [];
+    const cost = basis.vectors === undefined ? 8 * store.stride : 2 * basis.length * store.stride;
+    const most = Math.max(32, Math.floor(LIMITS.encodeWork / cost));
+    const found: EncodeTask["blocks"][number][] = [];
+    for (const [block, { firstRow, version }] of store.blocks.entries()) {
+      const end = Math.min(store.blockRows, store.rowCount - firstRow);
+      const known = this.#coded.get(block);
+      const from = known?.version === version ? known.rows : 0;
+      if (from >= end) continue;
+      found.push({ block, version, rowCount: Math.min(end, from + most) });
+      if (found.length === this.#workshop.width) break;
+    }
+    return found;
+  }
+
+  async #encode(blocks: EncodeTask["blocks"]): Promise<void> {
+    await this.#lock.write(async () => {
+      await this.#workshop.encode(this.#store, blocks);
+      for (const { block, version, rowCount } of blocks) this.#coded.set(block, { version, rows: rowCount });
+    });
+  }
+
+  get #shallLearn(): boolean {
+    const { rowCount, precision } = this.#store;
+    return precision !== "i8" && rowCount >= this.#options.learnRows && rowCount >= GROWTH * this.#triedRows;
+  }
+
+  async #learn(): Promise<void> {
+    const store = this.#store;
+    const { dimensions, rowCount, rowBytes } = store;
+    this.#triedRows = rowCount;
+    this.#learning = 0;
+    try {
+      const count = Math.min(rowCount, basisSampleRows(dimensions));
+      const sample = await inSlices(sampleRows(store, rowCount, count), this.#options.slices, () => this.#isStopped);
+      if (sample === undefined) return;
+      const request = { metric: this.#metric, dimensions, sample, count, rowCount, rowBytes };
+      const total = learningWork(dimensions, count);
+      const learnt = await this.#workshop.learn(
+        store,
+        request,
+        (done) => {
+          this.#learning = Math.min(1, done / total);
+        },
+        () => this.#isStopped,
+      );
+      if (learnt === undefined) return;
+      if (this.#options.scan === "auto" && learnt.expectedBytesPerRow >= learnt.fullBytesPerRow) this.#isGivenUp = true;
+      this.#learnt = learnt.projection;
+    } finally {
+      this.#learning = null;
+    }
+  }
+}
