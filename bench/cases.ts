@@ -2,7 +2,7 @@
  * What the CPU is measured on. Cases are data; those of one set of vectors stand together, so that
  * it is made and each index filled once. A contender is an engine and how it is set up.
  */
-import type { FloatMetric } from "../src/core/metric.ts";
+import type { FloatMetric, Precision } from "../src/core/metric.ts";
 
 /** gaussian: hard, no structure to use. clustered, bits: clustered.ts. The others are real: peers/vectors.ts. */
 export type Source = "gaussian" | "clustered" | "bits" | "glove" | "mnist" | "wordnet";
@@ -18,10 +18,10 @@ export interface Contender {
   readonly name: string;
   readonly engine: "nearfield" | "usearch" | "onnxruntime";
   /** How rows are stored; peers call it quantisation. */
-  readonly precision: "f32" | "i8" | "b1";
+  readonly precision: Precision;
   readonly threads: number;
   /** nearfield's option; default "auto". */
-  readonly scan?: "full";
+  readonly scan?: "full" | "certified";
   /** False: nearfield's workers hold their rows in memory of their own, as on a page that is not isolated. */
   readonly sharesMemory?: false;
 }

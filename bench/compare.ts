@@ -87,12 +87,12 @@ async function compareCase(
   opened: readonly OpenContender[],
   vectors: Vectors,
   oracle: Oracle,
-  { rounds, clocks, onProgress }: CompareOptions,
+  options: CompareOptions,
 ): Promise<ContenderOutcome[]> {
   const right: Entrant[] = [];
   const outcomes: ContenderOutcome[] = [];
   for (const open of opened) {
-    onProgress(`b${c.batch} k${c.k}: checking ${open.contender.name}`);
+    options.onProgress(`b${c.batch} k${c.k}: checking ${open.contender.name}`);
     const { contender } = open;
     try {
       const entrant = new Entrant(open, c, vectors);
@@ -103,8 +103,8 @@ async function compareCase(
       outcomes.push({ contender, status: "failed", reason: reasonOf(error) });
     }
   }
-  const timings = await interleave(right, rounds, clocks, (done) =>
-    onProgress(`b${c.batch} k${c.k}: round ${done} of ${rounds}`),
+  const timings = await interleave(right, options.rounds, options.clocks, (done) =>
+    options.onProgress(`b${c.batch} k${c.k}: round ${done} of ${options.rounds}`),
   );
   const base = timings[right.findIndex(({ name }) => name === group.base)];
   const truth = right.find(({ isTruth }) => isTruth);
@@ -142,7 +142,7 @@ class Entrant {
 
   /** Whether its answers, once checked, are the exact ones for the rows as given. */
   get isTruth(): boolean {
-    return this.#contender.engine === "nearfield" && this.#contender.precision !== "i8";
+    return this.#contender.engine === "nearfield" && ["f32", "b1"].includes(this.#contender.precision);
   }
 
   async run(turn: number): Promise<void> {

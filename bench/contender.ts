@@ -20,6 +20,6 @@ export interface Found {
   rows(): ArrayLike<number>;
   /** Of nearfield: its whole answer, which must be the oracle's. */
   readonly exact?: SearchResult;
-  /** Of nearfield: what the scan read; undefined where it scanned in full. */
-  readonly codes?: ScanCodes | undefined;
+  /** Of nearfield: the codes that a scan reads; null where it scans in full. */
+  readonly codes?: ScanCodes | null;
 }

@@ -26,7 +26,7 @@ export async function openNearfield(
   }
 }
 
-function contenderOf(contender: Contender, index: VectorIndex, codes: ScanCodes | undefined): OpenContender {
+function contenderOf(contender: Contender, index: VectorIndex, codes: ScanCodes | null): OpenContender {
   return {
     contender,
     prepare: (queries, k) => ({

@@ -2,7 +2,7 @@
  * What the answer must be, by the float64 brute force (src/core/reference.ts), for any set of
  * vectors and any precision. Each is worked out once.
  */
-import type { FloatMetric } from "../src/core/metric.ts";
+import type { FloatMetric, Precision } from "../src/core/metric.ts";
 import { type ReferenceHit, reference, referenceDistance, storedRow } from "../src/core/reference.ts";
 import type { Vectors } from "./vectors.ts";
 
@@ -17,7 +17,7 @@ export class Oracle {
   }
 
   /** The k nearest rows, as `precision` stores them, of held-out query `q`. */
-  nearest(q: number, precision: "f32" | "i8" | "b1", k: number): readonly ReferenceHit[] {
+  nearest(q: number, precision: Precision, k: number): readonly ReferenceHit[] {
     const key = `${q} ${precision}`;
     let hits = this.#known.get(key);
     if (hits === undefined || hits.length < k) {
@@ -37,7 +37,7 @@ export class Oracle {
     return referenceDistance(this.#metric, at(queries, q), at(rows, row));
   }
 
-  #rank(q: number, precision: "f32" | "i8" | "b1", k: number): ReferenceHit[] {
+  #rank(q: number, precision: Precision, k: number): ReferenceHit[] {
     const { rows, queries, dimensions } = this.#vectors;
     const metric = this.#metric;
     if (metric === "hamming" || rows instanceof Uint8Array || queries instanceof Uint8Array) {

@@ -27,10 +27,10 @@ async function realVectors(
 ): Promise<Float32Array> {
   switch (source) {
     case "glove": {
-      const { words, vectors } = await openGlove(cache, onProgress);
-      const all = new Float32Array(words.length * dimensions);
+      const glove = await openGlove(cache, onProgress);
+      const all = new Float32Array(glove.words.length * dimensions);
       let at = 0;
-      for await (const piece of vectors()) {
+      for await (const piece of glove.vectors()) {
         all.set(piece, at);
         at += piece.length;
       }
