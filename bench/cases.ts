@@ -5,7 +5,7 @@
 import type { FloatMetric, Precision } from "../src/core/metric.ts";
 
 /** gaussian: hard, no structure to use. clustered, bits: clustered.ts. The others are real: peers/vectors.ts. */
-export type Source = "gaussian" | "clustered" | "bits" | "glove" | "mnist" | "wordnet";
+type Source = "gaussian" | "clustered" | "bits" | "glove" | "mnist" | "wordnet";
 
 export interface DataShape {
   readonly source: Source;

@@ -49,7 +49,7 @@ interface Run {
   readonly rowsLimit: number;
   readonly progress: Progress;
   /** Writes a record: what, and what was found. */
-  record(part: Part, found: object): void;
+  readonly record: (part: Part, found: object) => void;
 }
 
 async function main(): Promise<number> {

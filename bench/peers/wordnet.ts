@@ -17,7 +17,7 @@ import {
 import { join } from "node:path";
 import type { PeerPackages } from "./packages.ts";
 
-export const WORDNET = { rows: 20_000, dimensions: 384 } as const;
+const WORDNET = { rows: 20_000, dimensions: 384 } as const;
 const ROW_BYTES = WORDNET.dimensions * 4;
 /** Texts between two flushes: the embedder starts its threads anew for each piece, 2 s of about 25. */
 const PIECE_ROWS = 1000;

@@ -18,6 +18,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress } from "node:zlib";
 import { extract } from "tar-stream";
+import type { BrowserUnderTest } from "./backends.ts";
 
 interface NativeAssets {
   /** Environment that makes Dawn in Node find SwiftShader; must be set before the process starts. */
@@ -53,6 +54,13 @@ export async function nativeAssets(cacheRoot: string): Promise<AssetsResult> {
       },
     },
   };
+}
+
+/** The browser to open pages in: the package's, or one that CHROME_PATH names. */
+export function browserOf(result: AssetsResult): BrowserUnderTest {
+  if ("assets" in result) return result.assets.chromium;
+  const path = process.env["CHROME_PATH"];
+  return path !== undefined && existsSync(path) ? { executablePath: path, env: {} } : { missing: result.missing };
 }
 
 /** Unpacks beside the final place and renames: a killed run leaves nothing that looks whole. */
