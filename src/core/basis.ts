@@ -11,7 +11,7 @@
  */
 import { symmetricEigen } from "./eigen.ts";
 import { LIMITS } from "./limits.ts";
-import { product, type Rows, transposed, zeroRows } from "./product.ts";
+import { type Multiply, product, type Rows, transposed, zeroRows } from "./product.ts";
 import { uniform } from "./random.ts";
 import { runToEnd } from "./slices.ts";
 
@@ -41,6 +41,8 @@ export interface LearnOptions {
   /** Default: half the dimensions in multiples of 16, within the bounds of limits.ts. */
   readonly directions?: number;
   readonly seed?: number;
+  /** Default: `product`. */
+  readonly multiply?: Multiply;
 }
 
 /** Applications of the moments to the block of directions; the last serves Rayleigh–Ritz too. */
@@ -51,24 +53,39 @@ export function basisSampleRows(dimensions: number): number {
   return Math.max(1, Math.min(LIMITS.basisRows, Math.floor(LIMITS.basisElements / dimensions)));
 }
 
-function defaultDirections(dimensions: number, count: number): number {
+/** Directions that `learnBasis` learns unless told. */
+export function learntDirections(dimensions: number, count: number): number {
   const perDirection = ITERATIONS * dimensions * Math.min(dimensions, 2 * Math.max(1, count));
   const affordable = Math.floor(LIMITS.basisWork / perDirection / 16) * 16;
   const wanted = Math.min(Math.ceil(dimensions / 32) * 16, LIMITS.basisDirections);
   return Math.min(dimensions, Math.max(16, Math.min(wanted, affordable)));
 }
 
+/** The work of `learnBasis`, about: what it yields, summed up. */
+export function basisWork(dimensions: number, count: number): number {
+  const d = dimensions;
+  const p = learntDirections(d, count);
+  const hasMoments = 2 * count >= d;
+  const moments = hasMoments ? (count * d * (d + 4)) / 2 + (d * d) / 2 : 0;
+  const applied = ITERATIONS * p * d * (hasMoments ? d : 2 * count);
+  // Four passes of Gram–Schmidt and six more over what exceeds the sample's rank, then Rayleigh–Ritz;
+  // 5·p³ for the eigenvalues, by experience.
+  const orthonormalised = 4 * p * p * d + 6 * Math.max(0, p * p - count * count) * d;
+  return 9 * count * d + moments + applied + orthonormalised + 1.5 * p * p * d + 5 * p ** 3;
+}
+
 /** Yields the multiply-adds (or elements moved) since the last yield, each time at most about `LIMITS.sliceElements`. */
 export function* learnBasis(o: LearnOptions): Generator<number, Basis> {
   const d = o.dimensions;
-  const directions = Math.min(d, o.directions ?? defaultDirections(d, o.count));
+  const directions = Math.min(d, o.directions ?? learntDirections(d, o.count));
+  const multiply = o.multiply ?? product;
   const { rows, mean, trace } = yield* prepared(o);
   const columns = yield* transposed(rows);
-  const moments = 2 * o.count < d ? undefined : yield* product(columns, columns, true);
+  const moments = 2 * o.count < d ? undefined : yield* multiply(columns, columns, true);
   const apply = function* (block: Rows): Generator<number, Rows> {
     // Symmetric, so that rows of the moments are its columns.
-    if (moments !== undefined) return yield* product(block, moments);
-    return yield* product(yield* product(block, rows), columns);
+    if (moments !== undefined) return yield* multiply(block, moments);
+    return yield* multiply(yield* multiply(block, rows), columns);
   };
 
   const draw = uniform(o.seed ?? 1);
@@ -84,8 +101,8 @@ export function* learnBasis(o: LearnOptions): Generator<number, Basis> {
     image = yield* apply(block);
   }
   // Rayleigh–Ritz: the best directions inside the block's span, in order.
-  const { values, vectors } = yield* symmetricEigen(yield* product(image, block, true));
-  const turned = yield* product(vectors, yield* transposed(block));
+  const { values, vectors } = yield* symmetricEigen(yield* multiply(image, block, true));
+  const turned = yield* multiply(vectors, yield* transposed(block));
   return {
     dimensions: d,
     directions,

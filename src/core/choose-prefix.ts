@@ -8,11 +8,18 @@
  * and δ is a typical one. The threshold of a query is the true distance of its r-th nearest in the
  * sample, r = the rank that the k-th of all rows has there, at least 1. In a large index the k-th
  * is nearer than the nearest of the sample; survivors are overestimated then and m errs upwards.
+ *
+ * Thresholds need all of the sample, counting survivors does not: two thousand rows against 32
+ * queries settle their fraction. What a prefix rules out a longer one rules out too, but for the
+ * rounding of codes, which grows with the scale and hardly at all. So only the survivors of each
+ * rung of the ladder climb to the next, and those of the longest prefix, counted first, tell when
+ * to stop: noise has no prefix that could pay, and is known after one count.
  */
 import type { Basis, ProductMetric } from "./basis.ts";
 import { boundOf, queryBound } from "./certificate.ts";
-import { encodeProjected, type EncodingScalars, project } from "./encoding.ts";
+import { encodeProjected, type EncodingScalars } from "./encoding.ts";
 import { LIMITS } from "./limits.ts";
+import { type Multiply, product, type Rows, zeroRows } from "./product.ts";
 
 export interface ChooseOptions {
   readonly basis: Basis;
@@ -31,6 +38,8 @@ export interface ChooseOptions {
   readonly gatherCost?: number;
   /** Prefix lengths to try; default: the multiples of 16. */
   readonly candidates?: readonly number[];
+  /** Default: `product`. */
+  readonly multiply?: Multiply;
 }
 
 export interface PrefixChoice {
@@ -48,75 +57,89 @@ const ROW_SCALARS = 8;
 /** δ of float32 directions, as measured: 2e-7 … 7e-7. */
 const TYPICAL_DEFECT = 2 ** -20;
 
-/** Vectors of the sample: as the metric sees them, and projected on all directions. */
-interface Projected {
-  readonly full: Float64Array;
-  readonly prefix: Float64Array;
+/** Vectors on which survivors are counted, as the metric sees them: the queries first, then the rows. */
+interface Counted {
+  readonly queries: number;
+  readonly rows: number;
+  /** [queries + rows × dimensions]. */
+  readonly full: Rows;
   readonly norm2: Float64Array;
-  readonly count: number;
+  /** Of each query: what a row's lower bound must not exceed, in estimate scale. */
+  readonly thresholds: readonly number[];
 }
 
 /** Yields the multiply-adds done since the last yield. */
 export function* choosePrefix(o: ChooseOptions): Generator<number, PrefixChoice> {
-  const d = o.basis.dimensions;
-  const p = o.basis.directions;
-  const affordable = Math.max(64, Math.floor(LIMITS.prefixWork / (p * d)));
-  const count = Math.min(o.count, affordable);
-  const queries = Math.min(o.queries ?? LIMITS.prefixQueries, Math.floor(count / 2));
-  const identity = { m: d, survivorsFraction: 1 };
-  if (queries === 0) return costed(o, identity);
+  const { dimensions: d, directions: p, vectors } = o.basis;
+  const queries = Math.min(o.queries ?? LIMITS.prefixQueries, Math.floor(o.count / 2));
+  if (queries === 0) return costed(o, d, 1);
+  const counted = yield* loadCounted(o, queries);
+  const pairs = queries * counted.rows;
+  const full = everyPair(pairs);
+  let best = costed(o, d, (yield* survivors(o.metric, counted, counted.full, d, full, pairs)) / pairs);
 
-  const all = yield* projectSample(o, count);
-  const stride = Math.floor(count / queries);
-  const held = Array.from({ length: queries }, (_, i) => i * stride);
-  const isHeld = new Set(held);
-  const rows = Array.from({ length: count }, (_, i) => i).filter((row) => !isHeld.has(row));
-  const rank = Math.max(1, Math.min(rows.length, Math.round(((o.k ?? 10) * rows.length) / Math.max(1, o.rowCount))));
-  const thresholds: number[] = [];
-  for (const query of held) {
-    const distances = new Float64Array(rows.length);
-    for (const [i, row] of rows.entries()) {
-      distances[i] = distance(o.metric, all, query, row, d);
-      yield d;
-    }
-    thresholds.push(distances.sort()[rank - 1] ?? Infinity);
-  }
-
-  let best = costed(o, {
-    m: d,
-    survivorsFraction: yield* survivors(o.metric, all, all.full, d, d, held, rows, thresholds),
-  });
-  for (const m of o.candidates ?? ladder(p)) {
-    // Out of range, or dearer than the best so far though nothing survived.
-    if (m >= d || m > p || m < 1 || m + ROW_SCALARS >= best.expectedBytesPerRow) continue;
-    const survivorsFraction = yield* survivors(o.metric, all, all.prefix, p, m, held, rows, thresholds);
-    const choice = costed(o, { m, survivorsFraction });
+  const ladder = (o.candidates ?? multiplesOf16(p)).filter((m) => m >= 1 && m <= p && m < d).sort((a, b) => a - b);
+  const longest = ladder.at(-1);
+  if (longest === undefined) return best;
+  const basis: Rows = { data: new Float64Array(vectors), rows: p, length: d };
+  const projected = yield* (o.multiply ?? product)(counted.full, basis);
+  const fewest = (yield* survivors(o.metric, counted, projected, longest, everyPair(pairs), pairs)) / pairs;
+  const alive = everyPair(pairs);
+  let left = pairs;
+  for (const m of ladder) {
+    if (costed(o, m, fewest).expectedBytesPerRow >= best.expectedBytesPerRow) break;
+    left = yield* survivors(o.metric, counted, projected, m, alive, left);
+    const choice = costed(o, m, left / pairs);
     if (choice.expectedBytesPerRow < best.expectedBytesPerRow) best = choice;
   }
   return best;
 }
 
-function ladder(directions: number): number[] {
-  return Array.from({ length: Math.floor(directions / 16) }, (_, i) => (i + 1) * 16);
+/** At least the work of `choosePrefix` with the defaults. */
+export function choosingWork(dimensions: number, directions: number, count: number): number {
+  const queries = Math.min(LIMITS.prefixQueries, Math.floor(count / 2));
+  const rows = queries + countedRows(dimensions, directions, count, queries);
+  const rungs = Math.floor(directions / 16);
+  const encoded = 5 * dimensions + 5 * directions + 40 * rungs * (rungs + 1);
+  const compared = queries * (dimensions + directions + 8 * rungs * (rungs + 1));
+  return queries * count * dimensions + rows * (3 * dimensions + directions * dimensions + encoded + compared);
 }
 
-function costed(o: ChooseOptions, found: { m: number; survivorsFraction: number }): PrefixChoice {
-  const gathered = found.survivorsFraction * (o.gatherCost ?? 2) * o.rowBytesFull;
-  return { ...found, expectedBytesPerRow: found.m + ROW_SCALARS + gathered, fullBytesPerRow: o.rowBytesFull };
+function multiplesOf16(most: number): number[] {
+  return Array.from({ length: Math.floor(most / 16) }, (_, i) => (i + 1) * 16);
 }
 
-/** Rows evenly from the whole sample, which may be in order of insertion. */
-function* projectSample(o: ChooseOptions, count: number): Generator<number, Projected> {
-  const { dimensions: d, directions: p, vectors, mean } = o.basis;
-  const full = new Float64Array(count * d);
-  const prefix = new Float64Array(count * p);
-  const norm2 = new Float64Array(count);
-  for (let i = 0; i < count; i++) {
-    const at = Math.floor((i * o.count) / count) * d;
-    const b = full.subarray(i * d, (i + 1) * d);
+function everyPair(pairs: number): Uint32Array {
+  return Uint32Array.from({ length: pairs }, (_, i) => i);
+}
+
+function costed(o: ChooseOptions, m: number, survivorsFraction: number): PrefixChoice {
+  const gathered = survivorsFraction * (o.gatherCost ?? 2) * o.rowBytesFull;
+  return { m, survivorsFraction, expectedBytesPerRow: m + ROW_SCALARS + gathered, fullBytesPerRow: o.rowBytesFull };
+}
+
+function countedRows(d: number, directions: number, count: number, queries: number): number {
+  const affordable = Math.floor(LIMITS.prefixWork / (d * directions)) - queries;
+  return Math.max(1, Math.min(count - queries, LIMITS.prefixRows, affordable));
+}
+
+/** Queries and rows evenly from the whole sample, which may be in order of insertion. */
+function* loadCounted(o: ChooseOptions, queries: number): Generator<number, Counted> {
+  const { dimensions: d, directions, mean } = o.basis;
+  const stride = Math.floor(o.count / queries);
+  const held = Array.from({ length: queries }, (_, i) => i * stride);
+  const isHeld = new Set(held);
+  const others = Array.from({ length: o.count }, (_, i) => i).filter((row) => !isHeld.has(row));
+  const rows = countedRows(d, directions, o.count, queries);
+  const chosen = Array.from({ length: rows }, (_, i) => others[Math.floor((i * others.length) / rows)] ?? 0);
+  const thresholds = yield* nearest(o, held, others);
+  const full = zeroRows(queries + rows, d);
+  const norm2 = new Float64Array(queries + rows);
+  for (const [i, row] of [...held, ...chosen].entries()) {
+    const b = full.data.subarray(i * d, (i + 1) * d);
     let square = 0;
     for (let j = 0; j < d; j++) {
-      const value = o.sample[at + j]! - (o.metric === "euclidean" ? mean[j]! : 0); // inside the arrays
+      const value = o.sample[row * d + j]! - (o.metric === "euclidean" ? mean[j]! : 0); // inside the arrays
       b[j] = value;
       square += value * value;
     }
@@ -126,71 +149,90 @@ function* projectSample(o: ChooseOptions, count: number): Generator<number, Proj
       square = 1;
     }
     norm2[i] = square;
-    project(vectors, p, b, prefix.subarray(i * p, (i + 1) * p));
-    yield p * d;
+    yield 3 * d;
   }
-  return { full, prefix, norm2, count };
+  return { queries, rows, full, norm2, thresholds };
 }
 
-/** The distance in estimate scale. */
-function distance(metric: ProductMetric, all: Projected, query: number, row: number, d: number): number {
+/** Of each held row, the distance to the one among the others that has the rank wanted. */
+function* nearest(o: ChooseOptions, held: readonly number[], others: readonly number[]): Generator<number, number[]> {
+  const d = o.basis.dimensions;
+  const share = ((o.k ?? 10) * others.length) / Math.max(1, o.rowCount);
+  const rank = Math.max(1, Math.min(others.length, Math.round(share)));
+  const norms = new Float64Array(o.metric === "cosine" ? o.count : 0);
+  for (let row = 0; row < norms.length; row++) {
+    norms[row] = Math.sqrt(-distanceOf("dot", o.sample, row, row, d));
+    yield d;
+  }
+  const thresholds: number[] = [];
+  const distances = new Float64Array(others.length);
+  for (const query of held) {
+    for (const [i, row] of others.entries()) {
+      const distance = distanceOf(o.metric, o.sample, query, row, d);
+      const lengths = (norms[query] ?? 1) * (norms[row] ?? 1);
+      distances[i] = o.metric === "cosine" ? 1 + (lengths > 0 ? distance / lengths : 0) : distance;
+      yield d;
+    }
+    thresholds.push(distances.sort()[rank - 1] ?? Infinity);
+  }
+  return thresholds;
+}
+
+/** In estimate scale; for cosine minus the product. */
+function distanceOf(metric: ProductMetric, sample: Float32Array, a: number, b: number, d: number): number {
+  const [x, y] = [a * d, b * d];
   let sum = 0;
-  for (let i = 0; i < d; i++) sum += all.full[query * d + i]! * all.full[row * d + i]!; // inside the array
-  if (metric === "euclidean") return Math.max(0, (all.norm2[query] ?? 0) + (all.norm2[row] ?? 0) - 2 * sum);
-  return metric === "cosine" ? 1 - sum : -sum;
+  if (metric === "euclidean") {
+    for (let i = 0; i < d; i++) sum += (sample[x + i]! - sample[y + i]!) ** 2; // inside the array
+    return sum;
+  }
+  for (let i = 0; i < d; i++) sum -= sample[x + i]! * sample[y + i]!;
+  return sum;
 }
 
-/** The mean part of the rows whose lower bound does not exceed the query's threshold. */
+/**
+ * Keeps those of the first `count` pairs (query · rows + row) of `alive` whose lower bound does not
+ * exceed the query's threshold, and returns how many they are. `y`: what is coded, m elements of it.
+ */
 function* survivors(
   metric: ProductMetric,
-  all: Projected,
-  projected: Float64Array,
-  width: number,
+  counted: Counted,
+  y: Rows,
   m: number,
-  held: readonly number[],
-  rows: readonly number[],
-  thresholds: readonly number[],
+  alive: Uint32Array,
+  count: number,
 ): Generator<number, number> {
-  const codes = new Int8Array(all.count * m);
+  const codes = new Int8Array(y.rows * m);
   const scalars: EncodingScalars[] = [];
-  for (let i = 0; i < all.count; i++) {
-    const { scale, error2, code2 } = encodeProjected(projected, i * width, m, codes, i * m, 127);
-    scalars.push(measured(projected, i * width, m, scale, error2, code2, all.norm2[i] ?? 0));
-    yield 4 * m;
+  for (let i = 0; i < y.rows; i++) {
+    scalars.push(coded(y, i, m, codes, counted.norm2[i] ?? 0));
+    yield 5 * m;
   }
-  const isEuclidean = metric === "euclidean";
-  const defect = m === all.full.length / all.count ? 0 : TYPICAL_DEFECT;
+  const defect = y === counted.full ? 0 : TYPICAL_DEFECT;
+  const bounds = scalars.slice(0, counted.queries).map((a) => queryBound(a, defect));
   let kept = 0;
-  for (const [i, query] of held.entries()) {
-    const a = scalars[query];
-    if (a === undefined) continue;
-    const bound = queryBound(a, defect);
-    const threshold = thresholds[i] ?? Infinity;
-    for (const row of rows) {
-      const b = scalars[row];
-      if (b === undefined) continue;
-      let sum = 0;
-      for (let j = 0; j < m; j++) sum += codes[query * m + j]! * codes[row * m + j]!; // inside the array
-      const product = a.scale * b.scale * sum + boundOf(bound, b);
-      const low = isEuclidean ? a.norm2 + b.norm2 - 2 * product : metric === "cosine" ? 1 - product : -product;
-      if (low <= threshold) kept++;
-      yield m;
-    }
+  for (let i = 0; i < count; i++) {
+    const pair = alive[i] ?? 0;
+    const query = Math.floor(pair / counted.rows);
+    const row = counted.queries + (pair % counted.rows);
+    const [a, b, bound] = [scalars[query], scalars[row], bounds[query]];
+    if (a === undefined || b === undefined || bound === undefined) continue;
+    let sum = 0;
+    for (let j = 0; j < m; j++) sum += codes[query * m + j]! * codes[row * m + j]!; // inside the array
+    const most = a.scale * b.scale * sum + boundOf(bound, b);
+    const low = metric === "euclidean" ? a.norm2 + b.norm2 - 2 * most : metric === "cosine" ? 1 - most : -most;
+    if (low <= (counted.thresholds[query] ?? Infinity)) alive[kept++] = pair;
+    yield m;
   }
-  return kept / (held.length * rows.length);
+  return kept;
 }
 
-function measured(
-  y: Float64Array,
-  at: number,
-  m: number,
-  scale: number,
-  error2: number,
-  code2: number,
-  norm2: number,
-): EncodingScalars {
+/** Codes the first m elements of row i, and what a bound needs of them. */
+function coded(y: Rows, i: number, m: number, codes: Int8Array, norm2: number): EncodingScalars {
+  const at = i * y.length;
+  const { scale, error2, code2 } = encodeProjected(y.data, at, m, codes, i * m, 127);
   let projected2 = 0;
-  for (let i = 0; i < m; i++) projected2 += y[at + i]! * y[at + i]!; // inside the array
+  for (let j = at; j < at + m; j++) projected2 += y.data[j]! * y.data[j]!; // inside the array
   return {
     scale,
     errorNorm: Math.sqrt(error2),

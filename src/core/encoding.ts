@@ -217,7 +217,7 @@ export function encodeProjected(
 
 // Indices below are inside the arrays by construction.
 /** y = P·b, four directions at a time; each sum of even elements and of odd ones. */
-export function project(vectors: Float32Array, m: number, b: Float64Array, y: Float64Array): void {
+function project(vectors: Float32Array, m: number, b: Float64Array, y: Float64Array): void {
   const d = b.length;
   const even = d - (d & 1);
   let k = 0;

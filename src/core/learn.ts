@@ -7,11 +7,12 @@
  * about `LIMITS.sliceElements`; `learningWork` tells what they come to.
  */
 import type { RowSource } from "./backend.ts";
-import { learnBasis, prefixDefects, type ProductMetric } from "./basis.ts";
-import { choosePrefix } from "./choose-prefix.ts";
+import { basisWork, learnBasis, learntDirections, prefixDefects, type ProductMetric } from "./basis.ts";
+import { choosePrefix, choosingWork } from "./choose-prefix.ts";
 import type { Projection } from "./encoding.ts";
 import { halfToFloat } from "./half.ts";
 import { LIMITS } from "./limits.ts";
+import type { Multiply } from "./product.ts";
 
 /** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`; of f32 and f16. */
 export function* sampleRows(source: SampleSource, rowCount: number, count: number): Generator<number, Float32Array> {
@@ -28,7 +29,7 @@ export function* sampleRows(source: SampleSource, rowCount: number, count: numbe
 export type SampleSource = Pick<RowSource, "dimensions" | "precision" | "bytes">;
 
 /** Decodes a row of f32 or f16 to `target[at … at + dimensions)`. */
-export function decodeRow(source: SampleSource, row: number, target: Float32Array, at: number): void {
+function decodeRow(source: SampleSource, row: number, target: Float32Array, at: number): void {
   const bytes = source.bytes(row, 1);
   const { dimensions } = source;
   if (source.precision === "f16") {
@@ -49,6 +50,10 @@ export interface LearnProjectionOptions {
   readonly rowCount: number;
   /** Bytes of a stored row: what a survivor of a scan costs. */
   readonly rowBytes: number;
+  /** The length of the prefix where it is not to be chosen, as in tests: any is correct. */
+  readonly prefix?: number | undefined;
+  /** How matrices are multiplied, nine tenths of the work; default: in plain JS. */
+  readonly multiply?: Multiply;
 }
 
 export interface LearntProjection {
@@ -65,7 +70,8 @@ export function* learnProjection(o: LearnProjectionOptions): Generator<number, L
   const { dimensions } = o;
   const basis = yield* learnBasis(o);
   const choice = yield* choosePrefix({ ...o, basis, rowBytesFull: o.rowBytes });
-  const { m, expectedBytesPerRow, fullBytesPerRow } = choice;
+  const { expectedBytesPerRow, fullBytesPerRow } = choice;
+  const m = o.prefix === undefined ? choice.m : Math.min(o.prefix, basis.directions);
   const { mean } = basis;
   if (m === dimensions) return { projection: undefined, mean, expectedBytesPerRow, fullBytesPerRow };
   const defect = (yield* prefixDefects(basis, m))[m] ?? 0;
@@ -76,7 +82,8 @@ export function* learnProjection(o: LearnProjectionOptions): Generator<number, L
 
 /** The work of `sampleRows` and `learnProjection`, about, and never much less: progress is what was yielded, divided by it. */
 export function learningWork(dimensions: number, count: number): number {
-  return 2 * count * dimensions * dimensions;
+  const directions = learntDirections(dimensions, count);
+  return 2 * count * dimensions + basisWork(dimensions, count) + choosingWork(dimensions, directions, count);
 }
 
 /** The mean of a few hundred rows: any vector is a valid centre, a near one makes tight bounds. */

@@ -63,6 +63,7 @@ type Bound =
   | "basisDirections"
   | "basisWork"
   | "prefixQueries"
+  | "prefixRows"
   | "prefixWork"
   | "gpuFailures"
   | "lastingDeviceMs";
@@ -188,6 +189,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   basisWork: 2 ** 32,
   /** Queries by which the length of a prefix is chosen: the mean of their survivors is known to about a sixth. */
   prefixQueries: 32,
+  /** Rows on which those survivors are counted: one in a thousand of them is still two for each query. */
+  prefixRows: 2048,
   /** Multiply-adds of that choice spent on projecting the sample: 1 s of plain JS; fewer rows are used beyond it. */
   prefixWork: 2 ** 30,
 };

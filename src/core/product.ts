@@ -16,6 +16,9 @@ export function zeroRows(rows: number, length: number): Rows {
   return { data: new Float64Array(rows * length), rows, length };
 }
 
+/** a·bᵀ as `product` makes it, perhaps by other means. */
+export type Multiply = (a: Rows, b: Rows, symmetric?: boolean) => Generator<number, Rows>;
+
 /** Columns of one pass: four rows of this many float64 stay in a 256 KiB L2 while the others stream by. */
 const PASS = 2048;
 
@@ -123,7 +126,7 @@ function addEdge(a: Rows, i: number, b: Rows, j: number, from: number, to: numbe
 }
 
 /** Copies the lower triangle over the upper. */
-function* mirror(square: Rows): Generator<number, void> {
+export function* mirror(square: Rows): Generator<number, void> {
   const { data, rows } = square;
   for (let i = 0; i < rows; i++) {
     for (let j = 0; j < i; j++) data[j * rows + i] = data[i * rows + j] ?? 0;

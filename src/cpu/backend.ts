@@ -11,7 +11,7 @@ import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
-import { learnProjection, type LearntProjection } from "../core/learn.ts";
+import type { LearntProjection } from "../core/learn.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
@@ -42,6 +42,10 @@ export interface CpuOptions {
   readonly scan: "auto" | "full" | "certified";
   readonly codedBytes: number;
   readonly learnRows: number;
+  /** The number of directions where it is not to be chosen. */
+  readonly directions: number | undefined;
+  /** Most rows of a block: a power of two, at least 32. */
+  readonly blockRows: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -87,7 +91,7 @@ export class CpuBackend implements ExactBackend {
     const { precision, metric, dimensions, scan } = options;
     // i8 rows are their own codes, whatever the scan is called.
     const isCoded = scan !== "full" || precision === "i8";
-    this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded);
+    this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded, options.blockRows);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
         spawner: options.spawner,
@@ -189,7 +193,9 @@ export class CpuBackend implements ExactBackend {
       learn: async (store, request, onProgress, isStopped) => {
         if (this.#pool === undefined || this.#isBlocked) {
           let done = 0;
-          const work = counted(learnProjection(request), (step) => onProgress((done += step)));
+          this.#inPage ??= this.#startInPage();
+          const scanner = await this.#inPage;
+          const work = counted(scanner.learning(request), (step) => onProgress((done += step)));
           return inSlices(work, this.#options.slices, isStopped);
         }
         return this.#learnInWorkers(store, request, onProgress, isStopped);

@@ -36,6 +36,8 @@ export interface CodeOptions {
   /** Bytes of rows from which `"auto"` makes codes, and rows from which directions are learnt. */
   readonly codedBytes: number;
   readonly learnRows: number;
+  /** The number of directions where it is not to be chosen. */
+  readonly directions: number | undefined;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -208,7 +210,8 @@ export class CodeKeeper {
       const count = Math.min(rowCount, basisSampleRows(dimensions));
       const sample = await inSlices(sampleRows(store, rowCount, count), this.#options.slices, () => this.#isStopped);
       if (sample === undefined) return;
-      const request = { metric: this.#metric, dimensions, sample, count, rowCount, rowBytes };
+      const prefix = this.#options.directions;
+      const request = { metric: this.#metric, dimensions, sample, count, rowCount, rowBytes, prefix };
       const total = learningWork(dimensions, count);
       const learnt = await this.#workshop.learn(
         store,

@@ -4,7 +4,7 @@
  */
 import { halfToFloat } from "../core/half.ts";
 import type { FloatMetric } from "../core/metric.ts";
-import type { Views } from "./kernels-js.ts";
+import { appendHit, type Views } from "./kernels-js.ts";
 import type { CodeSpan, ScanSpan } from "./kernels.ts";
 
 /** See assembly/scan_i8.ts. Indices are in bounds by the layout: `!` keeps the inner loop free of branches. */
@@ -32,9 +32,7 @@ export function scanCodes({ floats, words, codes, wide }: Views, s: CodeSpan): n
         perError * floats[fact + plane]! -
         perResidual * floats[fact + 2 * plane]! -
         perNorm * n;
-      if (low > limit) continue;
-      const word = words[(s.eligible >>> 2) + q * s.words + (r >>> 5)]!;
-      if ((word >>> (r & 31)) & 1) words[(s.hits >>> 2) + count++] = (q << 16) | r;
+      if (low <= limit) count = appendHit(words, s, count, q, r);
     }
   }
   return count;

@@ -41,7 +41,8 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
     if (memory.buffer !== views.buffer) views = viewsOf(memory.buffer);
     return views;
   };
-  const distanceOf = canonical(format);
+  const decodeRow = decoder(format);
+  const distanceOf = canonical(format, decodeRow);
   const estimate = isBitMetric(metric) ? undefined : estimator(metric);
 
   return {
@@ -63,12 +64,30 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
         for (let r = 0; r < span.rowCount; r++) {
           const term = floats[(span.terms >>> 2) + r] ?? 0;
           const value = estimate(floats, query, (span.rows >>> 2) + r * stride, stride, term);
-          if (value - perNorm * term > limit) continue;
-          const word = words[(span.eligible >>> 2) + q * span.words + (r >>> 5)] ?? 0;
-          if ((word >>> (r & 31)) & 1) words[(span.hits >>> 2) + count++] = (q << 16) | r;
+          if (value - perNorm * term <= limit) count = appendHit(words, span, count, q, r);
         }
       }
       return count;
+    },
+    scanB1(span: ScanSpan): number {
+      if (!isBitMetric(metric)) throw new Error("only bits are counted");
+      const { floats, words } = current();
+      let count = 0;
+      for (let q = 0; q < span.queryCount; q++) {
+        const query = (span.queries >>> 2) + q * stride;
+        const limit = floats[(span.limits >>> 2) + q] ?? -Infinity;
+        for (let r = 0; r < span.rowCount; r++) {
+          const distance = bitDistance(metric, words, query, words, (span.rows >>> 2) + r * stride, stride);
+          if (distance <= limit) count = appendHit(words, span, count, q, r);
+        }
+      }
+      return count;
+    },
+    decode(rows, scales, rowCount, floats): void {
+      const at = current();
+      for (let r = 0; r < rowCount; r++) {
+        decodeRow(at, rows + r * rowBytes, scales + r * 4, at.floats, (floats >>> 2) + r * stride);
+      }
     },
     distances(query, rows, scales, rowCount, out): void {
       const at = current();
@@ -80,11 +99,53 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
   };
 }
 
+/** Appends a hit, the `count`-th, if the row's bit is set for the query; returns the new count. */
+export function appendHit(
+  words: Uint32Array,
+  span: Pick<ScanSpan, "eligible" | "words" | "hits">,
+  count: number,
+  query: number,
+  row: number,
+): number {
+  const word = words[(span.eligible >>> 2) + query * span.words + (row >>> 5)] ?? 0;
+  if (((word >>> (row & 31)) & 1) === 0) return count;
+  words[(span.hits >>> 2) + count] = (query << 16) | row;
+  return count + 1;
+}
+
+/**
+ * Writes the elements of the row at a byte offset to `out[at …]`, exactly where `out` is float64,
+ * rounded once where it is float32. `scale`: where the scale of an i8 row is.
+ */
+type Decoder = (views: Views, row: number, scale: number, out: Float32Array | Float64Array, at: number) => void;
+
+function decoder({ precision, stride }: RowFormat): Decoder {
+  // In bounds by the layout; the loops are the innermost of these precisions.
+  switch (precision) {
+    case "f16":
+      return ({ halves }, row, _, out, at) => {
+        for (let i = 0; i < stride; i++) out[at + i] = halfToFloat(halves[(row >>> 1) + i]!);
+      };
+    case "i8":
+      return ({ codes, floats }, row, scale, out, at) => {
+        const unit = floats[scale >>> 2]!;
+        for (let i = 0; i < stride; i++) out[at + i] = unit * codes[row + i]!;
+      };
+    case "f32":
+    case "b1":
+      return () => {
+        throw new Error(`rows of ${precision} are scanned as they are`);
+      };
+    default:
+      return precision satisfies never;
+  }
+}
+
 /** Canonical distance of the query and the row at two byte offsets; `scale`: where the scale of an i8 row is. */
 type Canonical = (views: Views, query: number, row: number, scale: number) => number;
 
 /** Twins of distance_f64, distance_f16, distance_i8, distance_b1: rows that are not float32 are decoded first, exactly, to float64. */
-function canonical({ precision, metric, stride }: RowFormat): Canonical {
+function canonical({ precision, metric, stride }: RowFormat, decodeRow: Decoder): Canonical {
   if (isBitMetric(metric)) {
     return ({ words }, query, row) => bitDistance(metric, words, query >>> 2, words, row >>> 2, stride);
   }
@@ -92,18 +153,8 @@ function canonical({ precision, metric, stride }: RowFormat): Canonical {
     return ({ floats }, query, row) => canonicalDistance(metric, floats, query >>> 2, floats, row >>> 2, stride);
   }
   const decoded = new Float64Array(stride);
-  // In bounds by the layout; the loops are the innermost of these precisions.
-  const decode: (views: Views, row: number, scale: number) => void =
-    precision === "f16"
-      ? ({ halves }, row) => {
-          for (let i = 0; i < stride; i++) decoded[i] = halfToFloat(halves[(row >>> 1) + i]!);
-        }
-      : ({ codes, floats }, row, scale) => {
-          const unit = floats[scale >>> 2]!;
-          for (let i = 0; i < stride; i++) decoded[i] = unit * codes[row + i]!;
-        };
   return (views, query, row, scale) => {
-    decode(views, row, scale);
+    decodeRow(views, row, scale, decoded, 0);
     return canonicalDistance(metric, views.floats, query >>> 2, decoded, 0, stride);
   };
 }

@@ -10,17 +10,27 @@ import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
 import { withSharedMemory } from "./module-bytes.ts";
+import { isProven } from "./relaxed-probe.ts";
 
+/** A span of rows and a tile of queries to scan: at most 65,536 of each. */
 export interface ScanSpan {
+  /** [rowCount × stride] f32, stored or decoded; of b1 32-bit words. */
   readonly rows: number;
+  /** [rowCount] f32 row terms (layout.ts). */
   readonly terms: number;
   readonly rowCount: number;
+  /** [queryCount × stride], scaled for scanning; of b1 as they are. */
   readonly queries: number;
   readonly queryCount: number;
+  /** [queryCount] f32: the largest estimates, of b1 canonical distances, that pass. */
   readonly limits: number;
+  /** [queryCount] f32 (core/margin.ts); not read for b1. */
   readonly perNorms: number;
+  /** [queryCount × words] u32 bitmaps of the span's rows. */
   readonly eligible: number;
+  /** 32-bit words of one query's bitmap; 0: one bitmap serves all queries. */
   readonly words: number;
+  /** Room for rowCount × queryCount u32. */
   readonly hits: number;
 }
 
@@ -50,8 +60,12 @@ export interface Kernels {
   scanI8(span: CodeSpan): number;
   /** f32 and f16 rows; cosine, dot, euclidean. Of `count` pairs in the span's hits keeps those whose estimate is within limits; returns how many. */
   refine(span: ScanSpan, count: number): number;
-  /** f32 rows only. Estimates every row of the span; writes (query << 16 | row) of those within limits; returns how many. */
+  /** Float metrics. Estimates every row of the span; writes (query << 16 | row) of those eligible within limits; returns how many. */
   scanF32(span: ScanSpan): number;
+  /** Rows of b1. Does the same by canonical distances. */
+  scanB1(span: ScanSpan): number;
+  /** Rows of f16 and i8 as float32, for scanF32: [rowCount × stride], written to `floats`. `scales`: of i8 rows, else ignored. */
+  decode(rows: number, scales: number, rowCount: number, floats: number): void;
   /** Canonical distances of one query to `rowCount` rows, written to `out` as f32. `scales`: of i8 rows, else ignored. */
   distances(query: number, rows: number, scales: number, rowCount: number, out: number): void;
   /** The canonical distance of one row to one query. `scale` as above; `out`: four bytes of scratch. */
@@ -80,10 +94,12 @@ export interface KernelModules {
   readonly owned?: CompiledKernels;
 }
 
-/** Compiles what this runtime takes; empty, with the reason, where it takes nothing. */
+/** Compiles what this runtime takes and gets right; empty, with the reason, where it takes nothing. */
 export async function compileKernels(bytes: KernelBytes): Promise<{ modules: KernelModules; problem?: unknown }> {
   try {
     const owned = await compileBuilds(bytes);
+    if (owned.relaxed !== undefined && !(await isProven(owned.relaxed)))
+      return await compileKernels({ simd: bytes.simd });
     const simd = withSharedMemory(bytes.simd);
     if (!WebAssembly.validate(simd)) return { modules: { owned } };
     const relaxed = bytes.relaxed === undefined ? {} : { relaxed: withSharedMemory(bytes.relaxed) };
@@ -147,6 +163,21 @@ interface WasmExports {
     words: number,
     hits: number,
   ): number;
+  scan_b1(
+    metric: number,
+    rows: number,
+    terms: number,
+    rowCount: number,
+    stride: number,
+    queries: number,
+    queryCount: number,
+    limits: number,
+    eligible: number,
+    words: number,
+    hits: number,
+  ): number;
+  decode_f16(halves: number, count: number, floats: number): void;
+  decode_i8(codes: number, scales: number, rowCount: number, stride: number, floats: number): void;
   scan_f64(metric: number, rows: number, rowCount: number, stride: number, query: number, out: number): void;
   distance_f64(metric: number, query: number, row: number, stride: number): number;
   distance_f16(metric: number, query: number, rows: number, rowCount: number, stride: number, out: number): void;
@@ -185,8 +216,30 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
       s.words,
       s.hits,
     );
-  const codeKernels: Pick<Kernels, "level" | "queryLevels" | "scanI8" | "refine"> = {
+  const scanB1 = (s: ScanSpan): number =>
+    wasm.scan_b1(
+      code,
+      s.rows,
+      s.terms,
+      s.rowCount,
+      stride,
+      s.queries,
+      s.queryCount,
+      s.limits,
+      s.eligible,
+      s.words,
+      s.hits,
+    );
+  const decode = (rows: number, scales: number, rowCount: number, floats: number): void => {
+    if (precision === "f16") wasm.decode_f16(rows, rowCount * stride, floats);
+    else if (precision === "i8") wasm.decode_i8(rows, scales, rowCount, stride, floats);
+    else throw new Error(`rows of ${precision} are scanned as they are`);
+  };
+  const scans: Omit<Kernels, "distances" | "distance"> = {
     level,
+    scanF32,
+    scanB1,
+    decode,
     queryLevels: relaxed === undefined ? 127 : 63,
     scanI8: (s) =>
       wasm.scan_i8(
@@ -211,8 +264,7 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
   };
   if (precision === "f32") {
     return {
-      ...codeKernels,
-      scanF32,
+      ...scans,
       distances: (query, rows, _, rowCount, out) => wasm.scan_f64(code, rows, rowCount, stride, query, out),
       distance: (query, row) => wasm.distance_f64(code, query, row, stride),
     };
@@ -231,8 +283,7 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
   };
   let floats = new Float32Array(memory.buffer);
   return {
-    ...codeKernels,
-    scanF32,
+    ...scans,
     distances,
     distance(query, row, scale, out) {
       distances(query, row, scale, 1, out);

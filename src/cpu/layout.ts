@@ -63,20 +63,21 @@ export const FACTS = 5;
 export const COEFFICIENTS = 5;
 const SEAL_BYTES = 16;
 
-/** `isCoded`: whether blocks have room for codes, where the precision and the metric allow for them. */
+/** `isCoded`: whether blocks have room for codes, where the precision and the metric allow for them. `mostRows`: of a block. */
 export function storeShape(
   precision: Precision,
   metric: Metric,
   dimensions: number,
   slots: number,
   isCoded: boolean,
+  mostRows: number = LIMITS.blockRows,
 ): StoreShape {
   const format = rowFormat(precision, metric, dimensions);
   const { rowBytes } = format;
   const coded = isCoded ? productMetric(precision, metric) : undefined;
   const codeRoom = coded === undefined || precision === "i8" ? 0 : codeStride(dimensions);
   const fitting = 2 ** Math.floor(Math.log2(LIMITS.blockBytes / rowBytes));
-  const blockRows = Math.min(LIMITS.blockRows, Math.max(32, fitting));
+  const blockRows = Math.min(mostRows, Math.max(32, fitting));
   const perRow = 4 + (precision === "i8" ? 4 : 0) + (coded === undefined ? 0 : FACTS * 4) + codeRoom + rowBytes;
   const blockBytes = (coded === undefined ? 0 : SEAL_BYTES) + blockRows * perRow;
   const scratch = scratchLayout(format, coded === undefined ? 0 : codeStride(dimensions), blockRows);
@@ -93,6 +94,7 @@ export function productMetric(precision: Precision, metric: Metric): ProductMetr
 
 /** i8 rows are decoded to float32 for manhattan only: for the other metrics their codes are scanned as they are. */
 function estimatedMetric(precision: Precision, metric: Metric): FloatMetric | undefined {
+  if (precision === "b1") return undefined;
   return precision === "i8" && metric !== "manhattan" ? undefined : floatMetric(metric);
 }
 

@@ -1,8 +1,9 @@
 /** Learning of directions, in turns: the worker stays open to searches between them. */
-import { type LearnProjectionOptions, learnProjection, type LearntProjection } from "../core/learn.ts";
+import type { LearnProjectionOptions, LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 
-export type LearnRequest = LearnProjectionOptions;
+/** Posted to a worker, which has its own way to multiply. */
+export type LearnRequest = Omit<LearnProjectionOptions, "multiply">;
 
 export interface LearnStep {
   /** Multiply-adds done so far, about. */
@@ -14,8 +15,8 @@ export class Learner {
   readonly #work: Generator<number, LearntProjection>;
   #done = 0;
 
-  constructor(request: LearnRequest) {
-    this.#work = learnProjection(request);
+  constructor(work: Generator<number, LearntProjection>) {
+    this.#work = work;
   }
 
   /** Learns for about `LIMITS.learnStep` multiply-adds. */

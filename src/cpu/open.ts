@@ -9,6 +9,17 @@ import { inlinedKernels, splitKernels } from "./kernel-bytes.ts";
 import { type KernelBytes, kernelLevel } from "./kernels.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
+/** Sizes that tests make small, to reach with few rows what takes many. */
+export interface CpuInternals {
+  /** Bytes of rows from which codes are made of them, and rows from which directions are learnt. */
+  readonly codedBytes?: number;
+  readonly learnRows?: number;
+  /** Directions, where their number is not to be chosen. */
+  readonly directions?: number;
+  /** Most rows of a block: a power of two, at least 32. */
+  readonly blockRows?: number;
+}
+
 export interface CpuRequest {
   readonly precision: Precision;
   readonly metric: Metric;
@@ -21,8 +32,7 @@ export interface CpuRequest {
   readonly sharesMemory: boolean | undefined;
   readonly usesWorkers: boolean | undefined;
   readonly scan: "auto" | "full" | "certified";
-  readonly codedBytes: number | undefined;
-  readonly learnRows: number | undefined;
+  readonly internals: CpuInternals;
   readonly slices: WorkSlices;
   readonly emit: EventSink;
 }
@@ -48,8 +58,10 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
     sharesMemory: usesWorkers && spawner.canShareMemory && (request.sharesMemory ?? true),
     usesWorkers,
     scan: request.scan,
-    codedBytes: request.codedBytes ?? LIMITS.codedBytes,
-    learnRows: request.learnRows ?? LIMITS.learnRows,
+    codedBytes: request.internals.codedBytes ?? LIMITS.codedBytes,
+    learnRows: request.internals.learnRows ?? LIMITS.learnRows,
+    directions: request.internals.directions,
+    blockRows: request.internals.blockRows,
     slices: request.slices,
     emit: request.emit,
   });

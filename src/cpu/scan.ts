@@ -8,6 +8,7 @@
  * rows all survive, later ones meet tight bounds.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
+import { learnProjection, type LearntProjection } from "../core/learn.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap } from "../core/topk.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -26,6 +27,8 @@ import {
   termsAt,
 } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
+import type { LearnRequest } from "./learner.ts";
+import { kernelMultiply } from "./multiply.ts";
 import { Scratch } from "./scratch.ts";
 import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically } from "./spans.ts";
 import { type Chunk, type Located, StoreView } from "./store-view.ts";
@@ -187,6 +190,12 @@ export class Scanner {
         seal.set([basis.id, version, first + count]);
       }
     }
+  }
+
+  /** Learns directions of a sample; yields as learnProjection does. */
+  learning(request: LearnRequest): Generator<number, LearntProjection> {
+    const module = this.#modules.owned?.simd;
+    return learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) });
   }
 
   async #scanBlock(

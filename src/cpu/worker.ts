@@ -27,7 +27,7 @@ const api: WorkerApi = {
   release: (store) => scanner.release(store),
   encode: (task) => scanner.encode(task),
   startLearning(request) {
-    learner = new Learner(request);
+    learner = new Learner(scanner.learning(request));
   },
   learnOn() {
     const step = learner?.step();

@@ -22,8 +22,8 @@ export interface Internals {
   readonly sharesMemory?: boolean;
   /** False: search in slices on the caller's thread. */
   readonly usesWorkers?: boolean;
-  /** From how many bytes of rows on the CPU makes codes of them, and from how many rows on it learns directions. */
-  readonly cpu?: { readonly codedBytes?: number; readonly learnRows?: number };
+  /** Small CPU sizes, to reach codes, directions and many blocks with few rows. */
+  readonly cpu?: Readonly<Record<string, number>>;
   /** Small GPU limits, to reach sharding, streaming, tiling and rescans with few rows. */
   readonly gpu?: Readonly<Record<string, number>>;
   readonly recoveryDelaysMs?: readonly number[];

@@ -4,9 +4,8 @@
  * beside searches, which meanwhile use what there is.
  */
 import type { RowSource } from "../core/backend.ts";
-import { type Basis, basisSampleRows, learnBasis, prefixDefects, type ProductMetric } from "../core/basis.ts";
-import { choosePrefix } from "../core/choose-prefix.ts";
-import { halfToFloat } from "../core/half.ts";
+import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
+import { meanOf, learnProjection, type LearntProjection, sampleRows } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
@@ -82,22 +81,11 @@ export class ScanChoice {
     this.#triedRows = rowCount;
     try {
       const count = Math.min(rowCount, basisSampleRows(dimensions));
-      const sample = await this.#sliced(sampling(this.#source, rowCount, count), slices);
-      if (sample === undefined) return;
-      const basis = await this.#sliced(learnBasis({ metric, dimensions, sample, count }), slices);
-      if (basis === undefined) return;
-      const { rowBytes } = this.#source;
-      const choosing = choosePrefix({ basis, metric, sample, count, rowCount, rowBytesFull: rowBytes });
-      const choice = await this.#sliced(choosing, slices);
-      if (choice === undefined) return;
-      const isShorter = choice.m < dimensions && choice.m <= MOST_DIRECTIONS;
-      const projection = isShorter
-        ? await this.#sliced(projecting(basis, choice.m, this.#source.stride), slices)
-        : undefined;
-      if (isShorter && projection === undefined) return;
-      this.#projection = projection;
-      if (metric === "euclidean") this.#mean = basis.mean;
-      if (this.#options.scan === "auto" && choice.expectedBytesPerRow >= choice.fullBytesPerRow) this.#isGivenUp = true;
+      const learnt = await this.#sliced(learning(this.#source, metric, rowCount, count), slices);
+      if (learnt === undefined) return;
+      this.#projection = learnt.transposed;
+      if (metric === "euclidean") this.#mean = learnt.mean;
+      if (this.#options.scan === "auto" && learnt.expectedBytesPerRow >= learnt.fullBytesPerRow) this.#isGivenUp = true;
     } finally {
       this.#isLearning = false;
     }
@@ -146,48 +134,22 @@ export class ScanChoice {
   }
 }
 
-/** The first m directions as the device takes them, with their defect. */
-function* projecting(basis: Basis, m: number, stride: number): Generator<number, Projection> {
-  const defect = (yield* prefixDefects(basis, m))[m] ?? 0;
+/** What the rows' sample teaches, the directions as the device takes them. */
+function* learning(
+  source: RowSource,
+  metric: ProductMetric,
+  rowCount: number,
+  count: number,
+): Generator<number, LearntProjection & { transposed: Projection | undefined }> {
+  const { dimensions, rowBytes, stride } = source;
+  const sample = yield* sampleRows(source, rowCount, count);
+  const learnt = yield* learnProjection({ metric, dimensions, sample, count, rowCount, rowBytes });
+  const { length: m = 0, vectors, defect = 0 } = learnt.projection ?? {};
+  if (vectors === undefined || m > MOST_DIRECTIONS) return { ...learnt, transposed: undefined };
   const transposed = new Float32Array(stride * m);
-  for (let d = 0; d < basis.dimensions; d++) {
+  for (let d = 0; d < dimensions; d++) {
     yield m;
-    for (let j = 0; j < m; j++) transposed[d * m + j] = basis.vectors[j * basis.dimensions + d] ?? 0;
+    for (let j = 0; j < m; j++) transposed[d * m + j] = vectors[j * dimensions + d] ?? 0;
   }
-  return { directions: m, defect, transposed };
-}
-
-/** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`. */
-function* sampling(source: RowSource, rowCount: number, count: number): Generator<number, Float32Array> {
-  const { dimensions } = source;
-  const sample = new Float32Array(count * dimensions);
-  for (let i = 0; i < count; i++) {
-    yield 2 * dimensions; // the row is read afterwards: a view of it does not outlive the wait
-    decode(source, Math.floor((i * rowCount) / count), sample, i * dimensions);
-  }
-  return sample;
-}
-
-/** The mean of a few hundred rows: any vector is a valid centre, a near one makes tight bounds. */
-function meanOf(source: RowSource, rowCount: number): Float32Array {
-  const { dimensions } = source;
-  const count = Math.max(1, Math.min(rowCount, 256, Math.floor(LIMITS.sliceElements / dimensions / 2)));
-  const sums = new Float64Array(dimensions);
-  const row = new Float32Array(dimensions);
-  for (let i = 0; i < count; i++) {
-    decode(source, Math.floor((i * rowCount) / count), row, 0);
-    for (let d = 0; d < dimensions; d++) sums[d] = (sums[d] ?? 0) + (row[d] ?? 0) / count;
-  }
-  return Float32Array.from(sums);
-}
-
-function decode(source: RowSource, row: number, target: Float32Array, at: number): void {
-  const bytes = source.bytes(row, 1);
-  const { dimensions } = source;
-  if (source.precision === "f16") {
-    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, dimensions);
-    for (let d = 0; d < dimensions; d++) target[at + d] = halfToFloat(halves[d] ?? 0);
-  } else {
-    target.set(new Float32Array(bytes.buffer, bytes.byteOffset, dimensions), at);
-  }
+  return { ...learnt, transposed: { directions: m, defect, transposed } };
 }

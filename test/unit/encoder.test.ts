@@ -332,6 +332,25 @@ describe("facts", () => {
     expect(violations(rows, basis, target, 0, 0.1)).toEqual(["error", "norm"]);
   });
 
+  test("beyond float32 are infinite, and codes and scale 0", () => {
+    const d = 4200;
+    const basis: CodeBasis = {
+      ...identityProjection(d),
+      id: 1,
+      length: 1,
+      vectors: new Float32Array(d).fill(d ** -0.5),
+      defect: 1e-6,
+    };
+    const query = new Float32Array(d).fill(3.4e38); // y = √d·3.4e38, 63 of which exceeds float32
+    for (const kernels of [module, undefined]) {
+      const codes = new Int8Array(16).fill(1);
+      const encoder = new Encoder(kernels, rowFormat("f32", "dot", d), "dot");
+      const { scale, errorNorm, codeNorm } = encoder.encodeQuery(basis, query, 1, 63, codes, 0);
+      expect({ scale, errorNorm, codeNorm }).toEqual({ scale: 0, errorNorm: Infinity, codeNorm: 0 });
+      expect([...codes]).toEqual(Array.from({ length: 16 }, () => 0));
+    }
+  });
+
   test("of rows that span many pieces are those of each row alone, also after another basis", () => {
     const d = 300;
     const count = 130; // pieces of 52 rows, the last of 26: groups of four and two more

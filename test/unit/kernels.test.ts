@@ -1,35 +1,19 @@
-/** The CPU kernels one by one: canonical distances against the oracle, estimate scans against the truth, WASM against plain JS. */
-import { setFlagsFromString } from "node:v8";
+/** The builds of the CPU kernels, and their canonical distances: WASM and plain JS against the oracle. */
 import fc from "fast-check";
-import { beforeAll, describe, expect, test } from "vitest";
+import { describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
-import { admissibleEstimate, scanMargin, unitExponent } from "../../src/core/margin.ts";
-import { readRows, rowNorm } from "../../src/core/matrix.ts";
+import { readRows } from "../../src/core/matrix.ts";
 import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "../../src/core/metric.ts";
 import { referenceDistance, storedRow } from "../../src/core/reference.ts";
 import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import {
-  bindKernels,
-  compileKernels,
-  kernelLevel,
-  type KernelLevel,
-  type KernelModules,
-} from "../../src/cpu/kernels.ts";
+import { bindKernels, compileKernels, kernelLevel } from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
 import { normal, uniform } from "../contract/random.ts";
+import { KERNEL_MODULES } from "./kernel-levels.ts";
 
-// Node 20 has relaxed SIMD behind this flag; later ones ignore it. A test file has a process of its own.
-setFlagsFromString("--experimental-wasm-relaxed-simd");
-
-/** As bound to memories: both builds, and simd128 alone. */
-let modules: KernelModules;
-let simdModules: KernelModules;
-beforeAll(async () => {
-  const bytes = inlinedKernels();
-  ({ modules } = await compileKernels(bytes));
-  ({ modules: simdModules } = await compileKernels({ simd: bytes.simd }));
-});
+const modules = KERNEL_MODULES["relaxed-simd"];
+const simdModules = KERNEL_MODULES.simd128;
 
 test("every build compiles for both kinds of memory, and the level says what runs", async () => {
   const bytes = inlinedKernels();
@@ -56,9 +40,6 @@ test("no canonical distance is in the relaxed build", () => {
   expect(names).toContain("scan_f32");
   expect(names.filter((name) => /^distance_|_f64$/.test(name))).toEqual([]);
 });
-
-const modulesOf = (level: KernelLevel): KernelModules =>
-  level === "none" ? {} : level === "simd128" ? simdModules : modules;
 
 const float = fc.float({ noNaN: true, noDefaultInfinity: true });
 const pair = fc
@@ -133,94 +114,6 @@ test("distances beyond float32 are clamped, and −0 is +0", () => {
   expect(canonicalDistance("euclidean", huge, 0, opposite, 0, 4)).toBe(3.4028234663852886e38);
   const tiny = padded([1e-30, 0, 0, 0]);
   expect(Object.is(canonicalDistance("dot", tiny, 0, tiny, 0, 4), 0)).toBe(true);
-});
-
-/** Lays rows, terms and scaled queries out as a worker does and returns the (query, row) pairs that a scan admits. */
-function admitted(
-  metric: FloatMetric,
-  level: KernelLevel,
-  isShared: boolean,
-  limitOf: (query: number) => number,
-  rows: Float32Array,
-  queries: Float32Array,
-  d: number,
-): Set<string> {
-  const stride = rowStride(d);
-  const rowCount = rows.length / stride;
-  const queryCount = queries.length / stride;
-  const memory = isShared ? sharedMemory(1 << 20, 1 << 20) : ownMemory(1 << 20);
-  const kernels = bindKernels(modulesOf(level), memory, f32(metric, d));
-  const f = new Float32Array(memory.buffer);
-  const at = {
-    rows: 0,
-    terms: 400_000,
-    queries: 410_000,
-    limits: 500_000,
-    perNorms: 501_000,
-    eligible: 502_000,
-    hits: 600_000,
-  };
-  f.set(rows, at.rows / 4);
-  for (let r = 0; r < rowCount; r++) {
-    const norm = rowNorm(rows, r * stride, stride);
-    f[at.terms / 4 + r] = metric === "cosine" ? 1 / norm : norm;
-  }
-  for (let q = 0; q < queryCount; q++) {
-    const norm = rowNorm(queries, q * stride, stride);
-    const factor = metric === "cosine" ? 1 / norm : metric === "dot" ? 2 ** unitExponent(norm) : 1;
-    const margin = scanMargin(metric, d, norm * factor, metric === "dot" ? factor : 1);
-    for (let i = 0; i < stride; i++) f[at.queries / 4 + q * stride + i] = (queries[q * stride + i] ?? 0) * factor;
-    f[at.limits / 4 + q] = admissibleEstimate(metric, limitOf(q), metric === "dot" ? factor : 1, margin);
-    f[at.perNorms / 4 + q] = margin.perNorm;
-  }
-  const words = Math.ceil(rowCount / 32);
-  new Uint32Array(memory.buffer).fill(0xffffffff, at.eligible / 4, at.eligible / 4 + queryCount * words);
-  const count = kernels.scanF32({
-    rows: at.rows,
-    terms: at.terms,
-    rowCount,
-    queries: at.queries,
-    queryCount,
-    limits: at.limits,
-    perNorms: at.perNorms,
-    eligible: at.eligible,
-    words,
-    hits: at.hits,
-  });
-  const hits = new Uint32Array(memory.buffer, at.hits, count);
-  return new Set(Array.from(hits, (hit) => `${hit >>> 16}:${hit & 0xffff}`));
-}
-
-describe.each(FLOAT_METRICS)("scan_f32 under %s", (metric) => {
-  const d = 37;
-  const stride = rowStride(d);
-  const gauss = normal(7);
-  const matrix = (count: number): Float32Array => {
-    const out = new Float32Array(count * stride);
-    for (let r = 0; r < count; r++) for (let i = 0; i < d; i++) out[r * stride + i] = gauss();
-    return out;
-  };
-  const rows = matrix(67);
-  const queries = matrix(7); // one group of four and a tail of three
-  const distance = (q: number, r: number): number =>
-    canonicalDistance(metric, queries, q * stride, rows, r * stride, stride);
-  const limitOf = (q: number): number =>
-    Array.from({ length: 67 }, (_, r) => distance(q, r)).sort((a, b) => a - b)[9] ?? 0;
-
-  test.each([
-    ["relaxed-simd", false],
-    ["relaxed-simd", true],
-    ["simd128", false],
-    ["simd128", true],
-    ["none", false],
-  ] as const)("%s (shared memory: %s) admits every row within the limit and few others", (level, isShared) => {
-    const got = admitted(metric, level, isShared, limitOf, rows, queries, d);
-    const wanted = new Set<string>();
-    for (let q = 0; q < 7; q++) for (let r = 0; r < 67; r++) if (distance(q, r) <= limitOf(q)) wanted.add(`${q}:${r}`);
-    expect(wanted.size).toBe(70);
-    for (const hit of wanted) expect(got).toContain(hit);
-    expect(got.size).toBeLessThanOrEqual(77); // the margin is 1e-5 of the spread: hardly a row falls into it
-  });
 });
 
 const KINDS: readonly (readonly [Precision, Metric])[] = [

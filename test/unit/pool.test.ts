@@ -38,6 +38,8 @@ function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
     scan: "auto",
     codedBytes: LIMITS.codedBytes,
     learnRows: LIMITS.learnRows,
+    directions: undefined,
+    blockRows: 1024,
     slices: new WorkSlices(systemClock, 1 << 19),
     emit: (event) => events.push(event),
   });

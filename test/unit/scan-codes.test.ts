@@ -3,15 +3,13 @@
  * core/certificate.ts, answers against the oracle for any basis and data, and pairs for which the
  * bound is needed in full.
  */
-import { setFlagsFromString } from "node:v8";
 import { describe, expect, test } from "vitest";
 import { type Basis, learnBasis } from "../../src/core/basis.ts";
 import { identityProjection, prefixProjection, type Projection } from "../../src/core/encoding.ts";
 import { readRows, rowNorm } from "../../src/core/matrix.ts";
 import { reference, storedRow } from "../../src/core/reference.ts";
 import { runToEnd } from "../../src/core/slices.ts";
-import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import { bindKernels, compileKernels, type KernelLevel, type KernelModules } from "../../src/cpu/kernels.ts";
+import { bindKernels, type KernelModules } from "../../src/cpu/kernels.ts";
 import { factsAt, storeShape } from "../../src/cpu/layout.ts";
 import { ownMemory } from "../../src/cpu/memory.ts";
 import { RowStore } from "../../src/cpu/row-store.ts";
@@ -19,18 +17,8 @@ import { Scanner } from "../../src/cpu/scan.ts";
 import type { TaskResult } from "../../src/cpu/tasks.ts";
 import { DATA_KINDS, makeData } from "../contract/data.ts";
 import { normal, uniform } from "../contract/random.ts";
+import { KERNEL_LEVELS, KERNEL_MODULES } from "./kernel-levels.ts";
 
-// Node 20 has relaxed SIMD behind this flag; later ones ignore it. A test file has a process of its own.
-setFlagsFromString("--experimental-wasm-relaxed-simd");
-
-const bytes = inlinedKernels();
-const { modules: relaxed } = await compileKernels(bytes);
-const { modules: simd } = await compileKernels({ simd: bytes.simd });
-const LEVELS: readonly [KernelLevel, KernelModules][] = [
-  ["relaxed-simd", relaxed],
-  ["simd128", simd],
-  ["none", {}],
-];
 const METRICS = ["cosine", "dot", "euclidean"] as const;
 const PRECISIONS = ["f32", "f16", "i8"] as const;
 type ProductMetric = (typeof METRICS)[number];
@@ -121,7 +109,8 @@ function axes(d: number, m: number): Projection {
   return prefixProjection(basis, m);
 }
 
-describe.each(LEVELS)("scan_i8, %s", (level, modules) => {
+describe.each(KERNEL_LEVELS)("scan_i8, %s", (level) => {
+  const modules = KERNEL_MODULES[level];
   test("lets through what the formula does, for every number of rows, queries and codes", () => {
     const draw = uniform(5);
     for (let round = 0; round < 120; round++) {
@@ -195,7 +184,8 @@ describe.each(LEVELS)("scan_i8, %s", (level, modules) => {
   });
 });
 
-describe.each(LEVELS)("certified scans, %s", (_, modules) => {
+describe.each(KERNEL_LEVELS)("certified scans, %s", (level) => {
+  const modules = KERNEL_MODULES[level];
   const D = 37;
   const ROWS = 700;
   describe.each(PRECISIONS)("%s", (precision) => {
@@ -268,7 +258,8 @@ const TIGHT = {
   },
 } as const;
 
-describe.each(LEVELS)("the bound is needed in full, %s", (level, modules) => {
+describe.each(KERNEL_LEVELS)("the bound is needed in full, %s", (level) => {
+  const modules = KERNEL_MODULES[level];
   const D = 64;
   const cases = METRICS.flatMap((metric) =>
     (Object.keys(TIGHT) as (keyof typeof TIGHT)[])

@@ -57,6 +57,8 @@ function open(precision: Precision, metric: Metric, where: (typeof PLACES)[numbe
     scan: "auto",
     codedBytes: LIMITS.codedBytes,
     learnRows: LIMITS.learnRows,
+    directions: undefined,
+    blockRows: 1024,
     slices: new WorkSlices(systemClock, 1 << 15),
     emit: () => {},
   });

@@ -1,8 +1,5 @@
-// Canonical distances (DESIGN rule 2) of float32 queries to f16 rows.
-// Decoding, exact for every finite half: the 15 bits of exponent and fraction, moved to where
-// float32 has its own, are the value times 2^-112 (a subnormal half becomes a subnormal float);
-// one multiplication, exact in IEEE arithmetic, which WASM guarantees, puts the exponent right.
-// Twin: halfToFloat in core/half.ts.
+// Canonical distances (DESIGN rule 2) of float32 queries to f16 rows, which are decoded exactly
+// (halves.ts). Twin: kernels-js.ts, which decodes the row and calls canonicalDistance.
 import {
   add_term,
   COSINE,
@@ -17,15 +14,7 @@ import {
   upper,
 } from "./canonical";
 import { sum_f32 } from "./distance_f64";
-
-/** Four halves, zero-extended to 32 bits, as floats. */
-// @ts-ignore: decorator
-@inline
-export function decode(halves: v128): v128 {
-  const magnitude = i32x4.shl(v128.and(halves, i32x4.splat(0x7fff)), 13);
-  const sign = i32x4.shl(v128.and(halves, i32x4.splat(0x8000)), 16);
-  return v128.or(f32x4.mul(magnitude, f32x4.splat(reinterpret<f32>(0x77800000))), sign); // × 2^112
-}
+import { to_floats } from "./halves";
 
 /** Σ of the terms of a query and a row of `stride` elements, a multiple of 8. */
 function sum_f16<Term>(query: usize, row: usize, stride: i32): f64 {
@@ -34,8 +23,8 @@ function sum_f16<Term>(query: usize, row: usize, stride: i32): f64 {
   const end = row + (<usize>stride << 1);
   while (row < end) {
     const halves = v128.load(row);
-    const x = decode(i32x4.extend_low_i16x8_u(halves));
-    const y = decode(i32x4.extend_high_i16x8_u(halves));
+    const x = to_floats(i32x4.extend_low_i16x8_u(halves));
+    const y = to_floats(i32x4.extend_high_i16x8_u(halves));
     const p = v128.load(query);
     const q = v128.load(query, 16);
     low = add_term<Term>(low, f64x2.promote_low_f32x4(p), f64x2.promote_low_f32x4(x));
@@ -58,7 +47,7 @@ function cosine_f16(query: usize, row: usize, stride: i32, aa: f64): f32 {
   while (row < end) {
     const halves = v128.load(row);
     for (let half: i32 = 0; half < 2; half++) {
-      const floats = decode(half == 0 ? i32x4.extend_low_i16x8_u(halves) : i32x4.extend_high_i16x8_u(halves));
+      const floats = to_floats(half == 0 ? i32x4.extend_low_i16x8_u(halves) : i32x4.extend_high_i16x8_u(halves));
       const p = v128.load(query);
       const x = f64x2.promote_low_f32x4(floats);
       const y = upper(floats);

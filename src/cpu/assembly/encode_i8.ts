@@ -4,7 +4,7 @@
 // Twin, bit for bit: VectorEncoder in core/encoding.ts. So element i of a sum of squares goes to
 // accumulator i mod 4, of a product P·b to i mod 2, and directions are subtracted in their order.
 import { total, upper } from "./canonical";
-import { decode } from "./distance_f16";
+import { to_floats } from "./halves";
 
 /** Float64 words that are written for a row: scale, ‖b‖², ‖y‖², ‖y − ŷ‖², ‖b − Pᵀy‖², Σ codes², Σ codes. */
 const WORDS: usize = 7;
@@ -40,7 +40,7 @@ function load_vector(row: usize, isHalf: bool, stride: i32, mean: usize, factor:
   const by = f64x2.splat(factor);
   for (let i: usize = 0; i < <usize>stride; i += 4) {
     const floats = isHalf
-      ? decode(i32x4.extend_low_i16x8_u(v128.load64_zero(row + (i << 1))))
+      ? to_floats(i32x4.extend_low_i16x8_u(v128.load64_zero(row + (i << 1))))
       : v128.load(row + (i << 2));
     let low = f64x2.promote_low_f32x4(floats);
     let high = upper(floats);

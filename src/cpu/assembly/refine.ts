@@ -1,8 +1,8 @@
 // The second look at what the scan of codes let through: float32 estimates of single pairs, from
 // the rows themselves. Keeps those within their query's limit, which costs a fraction of a
 // canonical distance and leaves little more than the answer. Limits, perNorms and the margin are
-// those of scan_f32.ts. Twin: kernels-js.ts.
-import { decode } from "./distance_f16";
+// those of scan_f32.ts. Twin: kernels-js-codes.ts.
+import { to_floats } from "./halves";
 
 const COSINE: i32 = 0;
 const DOT: i32 = 1;
@@ -32,8 +32,8 @@ function pair_sum<T>(metric: i32, row: usize, query: usize, stride: i32): f32 {
   if (sizeof<T>() == sizeof<Half>()) {
     for (; q < last; q += 32) {
       const halves = v128.load(x);
-      s0 = add_term(metric, s0, decode(i32x4.extend_low_i16x8_u(halves)), v128.load(q));
-      s1 = add_term(metric, s1, decode(i32x4.extend_high_i16x8_u(halves)), v128.load(q, 16));
+      s0 = add_term(metric, s0, to_floats(i32x4.extend_low_i16x8_u(halves)), v128.load(q));
+      s1 = add_term(metric, s1, to_floats(i32x4.extend_high_i16x8_u(halves)), v128.load(q, 16));
       x += 16;
     }
   } else {

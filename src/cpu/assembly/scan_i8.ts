@@ -14,7 +14,8 @@
 // judges four rows together. Two builds: queries of i16 codes multiplied by dot_i16x8 (simd128),
 // or codes + 64 as 7 bits, for the relaxed dot product, whose second operand must not be negative:
 // Σ x·(q + 64) − 64·Σ x = Σ x·q. One thread of a 2-core EPYC (Zen 5): 40 and 95 G multiply-adds/s.
-// Twin: kernels-js.ts.
+// Twin: kernels-js-codes.ts.
+import { append } from "./hits";
 
 /** Bytes of a query's code. */
 const QUERY_BYTES: usize = ASC_FEATURE_RELAXED_SIMD ? 1 : 2;
@@ -43,16 +44,6 @@ function totals(a: v128, b: v128, c: v128, d: v128): v128 {
   const ab = i32x4.add(v128.shuffle<i32>(a, b, 0, 1, 4, 5), v128.shuffle<i32>(a, b, 2, 3, 6, 7));
   const cd = i32x4.add(v128.shuffle<i32>(c, d, 0, 1, 4, 5), v128.shuffle<i32>(c, d, 2, 3, 6, 7));
   return i32x4.add(v128.shuffle<i32>(ab, cd, 0, 2, 4, 6), v128.shuffle<i32>(ab, cd, 1, 3, 5, 7));
-}
-
-/** Appends the pair if the row's bit is set for the query; returns the end of the list. */
-// @ts-ignore: decorator
-@inline
-function append(end: usize, query: i32, row: i32, eligible: usize, words: i32): usize {
-  const word = load<u32>(eligible + (<usize>(query * words + (row >> 5)) << 2));
-  if (((word >> (row & 31)) & 1) == 0) return end;
-  store<u32>(end, (query << 16) | row);
-  return end + 4;
 }
 
 /** One row's sums with four queries: which of the four pairs may be near enough, as bits. */

@@ -1,0 +1,21 @@
+/** The CPU kernels at every level that this runtime has, for tests that hold one against the other. */
+import { setFlagsFromString } from "node:v8";
+import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
+import { compileKernels, type KernelLevel, type KernelModules } from "../../src/cpu/kernels.ts";
+
+// Node 20 has relaxed SIMD behind a flag, and right only in its optimising compiler; later ones have it, and print a
+// line about a flag that is no more. A test file has a process of its own.
+if (process.versions.v8.startsWith("11.")) {
+  setFlagsFromString("--experimental-wasm-relaxed-simd");
+  setFlagsFromString("--no-liftoff");
+}
+
+const bytes = inlinedKernels();
+
+export const KERNEL_MODULES: Readonly<Record<KernelLevel, KernelModules>> = {
+  "relaxed-simd": (await compileKernels(bytes)).modules,
+  simd128: (await compileKernels({ simd: bytes.simd })).modules,
+  none: {},
+};
+
+export const KERNEL_LEVELS: readonly KernelLevel[] = ["relaxed-simd", "simd128", "none"];
