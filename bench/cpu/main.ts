@@ -19,7 +19,7 @@ import { measureFixedCost } from "./fixed-cost.ts";
 import { KERNEL_GROUPS, kernelRates } from "./kernels.ts";
 import { LOOP_SHAPE, measureLoop } from "./loop.ts";
 import { measureMemory, MEMORY_SHAPE, memoryTasks } from "./memory.ts";
-import { FULL_EFFORT, measurePeaks, type Peaks } from "./peaks.ts";
+import { FULL_EFFORT, measurePeaks, type Peaks, SMOKE_EFFORT } from "./peaks.ts";
 import { callLines, kernelHead, kernelLine, loopLines, memoryHead, memoryLine, peakLines } from "./table.ts";
 
 const PARTS = ["peaks", "kernels", "loop", "memory", "calls"] as const;
@@ -29,24 +29,26 @@ const USAGE = `npm run bench:cpu -- [options]
 options:
   --only PART        ${PARTS.join(", ")}; may be repeated (default: all). Kernels bring the peaks along
   --rounds N         turns of each kernel (default 15)
-  --rows-limit N     at most N rows, to try a run quickly: its numbers mean little
+  --smoke            everything tiny, to see that it runs: its numbers mean nothing, and the records say so
   --out FILE         where to append results (default build/bench-cpu.jsonl)`;
 
 const OPTIONS = {
   only: { type: "string", multiple: true },
   rounds: { type: "string", default: "15" },
-  "rows-limit": { type: "string", default: "Infinity" },
+  smoke: { type: "boolean", default: false },
   out: { type: "string" },
   help: { type: "boolean", default: false },
 } as const;
 
 const SCHEMA = 1;
+const SMOKE_ROWS = 2000;
+const SMOKE_LOOP_MS = 50;
 // build/bench-cpu/main.js and bench/cpu/main.ts both lie two folders below the package.
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 interface Run {
   readonly rounds: number;
-  readonly rowsLimit: number;
+  readonly smoke: boolean;
   readonly progress: Progress;
   /** Writes a record: what, and what was found. */
   readonly record: (part: Part, found: object) => void;
@@ -61,18 +63,16 @@ async function main(): Promise<number> {
   const parts = partsOf(values.only);
   const rounds = Number(values.rounds);
   if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
-  const rowsLimit = Number(values["rows-limit"]);
-  if (!(rowsLimit >= 1)) throw new Error(`--rows-limit must be a number of rows, got ${values["rows-limit"]}`);
   const file = new ResultFile(values.out ?? join(root, "build", "bench-cpu.jsonl"));
   const progress = new Progress(parts.length);
-  const about = { schema: SCHEMA, type: "cpu", commit: commitOf(root), runtime: runtime() };
+  const about = { schema: SCHEMA, type: "cpu", commit: commitOf(root), runtime: runtime(), smoke: values.smoke };
   const record = (part: Part, found: object): void =>
     file.append({ ...about, date: new Date().toISOString(), part, ...found });
   try {
     let problems = 0;
     for (const [done, part] of parts.entries()) {
       progress.show(done, part);
-      problems += await measure(part, { rounds, rowsLimit, progress, record });
+      problems += await measure(part, { rounds, smoke: values.smoke, progress, record });
     }
     console.log(`results: ${file.path}`);
     return problems > 0 ? 1 : 0;
@@ -84,7 +84,7 @@ async function main(): Promise<number> {
 
 /** Resolves with how many measurements gave no number. */
 async function measure(part: Part, run: Run): Promise<number> {
-  const { progress, record, rowsLimit } = run;
+  const { progress, record, smoke } = run;
   const print = (lines: readonly string[]): void => ["", ...lines].forEach((line) => progress.print(line));
   switch (part) {
     case "peaks":
@@ -93,7 +93,7 @@ async function measure(part: Part, run: Run): Promise<number> {
     case "kernels":
       return measureKernels(run, await peaksOf(run));
     case "loop": {
-      const shape = { ...LOOP_SHAPE, rows: Math.min(LOOP_SHAPE.rows, rowsLimit) };
+      const shape = smoke ? { ...LOOP_SHAPE, rows: SMOKE_ROWS, ms: SMOKE_LOOP_MS } : LOOP_SHAPE;
       const delays = await measureLoop(shape);
       record(part, { shape, delays });
       print(loopLines(delays));
@@ -101,7 +101,7 @@ async function measure(part: Part, run: Run): Promise<number> {
     }
     case "memory":
       print([memoryHead()]);
-      for (const task of memoryTasks({ ...MEMORY_SHAPE, rows: Math.min(MEMORY_SHAPE.rows, rowsLimit) })) {
+      for (const task of memoryTasks(smoke ? { ...MEMORY_SHAPE, rows: SMOKE_ROWS } : MEMORY_SHAPE)) {
         const use = await measureMemory(task);
         record(part, { task, use });
         progress.print(memoryLine(task, use));
@@ -121,18 +121,18 @@ async function measure(part: Part, run: Run): Promise<number> {
 /** Measured once a run, whatever asks for them first. */
 let measuredPeaks: Peaks | undefined;
 
-async function peaksOf({ progress, record }: Run): Promise<Peaks> {
+async function peaksOf({ smoke, progress, record }: Run): Promise<Peaks> {
   if (measuredPeaks !== undefined) return measuredPeaks;
-  measuredPeaks = await measurePeaks(availableParallelism(), FULL_EFFORT);
+  measuredPeaks = await measurePeaks(availableParallelism(), smoke ? SMOKE_EFFORT : FULL_EFFORT);
   record("peaks", { peaks: measuredPeaks });
   for (const line of ["", ...peakLines(measuredPeaks)]) progress.print(line);
   return measuredPeaks;
 }
 
-async function measureKernels({ rounds, rowsLimit, progress, record }: Run, peaks: Peaks): Promise<number> {
+async function measureKernels({ rounds, smoke, progress, record }: Run, peaks: Peaks): Promise<number> {
   for (const line of ["", kernelHead()]) progress.print(line);
   let problems = 0;
-  for (const group of limitRows(KERNEL_GROUPS, rowsLimit)) {
+  for (const group of limitRows(KERNEL_GROUPS, smoke ? SMOKE_ROWS : Infinity)) {
     const vectors = madeUpVectors(group.data);
     if (vectors === undefined) throw new Error(`${group.data.source} vectors are not made up`);
     const results = compareGroup(group, vectors, {

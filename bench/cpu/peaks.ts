@@ -50,6 +50,7 @@ export interface PeakEffort {
 
 /** 512 MiB is beyond the L3 of any CPU so far; 250 ms several turns of a scheduler. */
 export const FULL_EFFORT: PeakEffort = { bytes: 2 ** 29, ms: 250, rounds: 5 };
+export const SMOKE_EFFORT: PeakEffort = { bytes: 2 ** 20, ms: 5, rounds: 1 };
 
 export async function measurePeaks(threads: number, effort: PeakEffort): Promise<Peaks> {
   const relaxedBytes = Buffer.from(relaxed, "base64");

@@ -19,6 +19,7 @@ const config: UserConfig = defineConfig({
         "memory-child": path("memory-child.ts"),
       },
       external: ["nearfield", "nearfield/testing"],
+      checks: { pluginTimings: false },
     },
   },
 });
