@@ -6,19 +6,13 @@
  */
 import generateCode from "./generate.wgsl?raw";
 import rowCode from "./row.wgsl?raw";
+import { blockOf, CLUSTERS, QUERY_BASE, spectrumOf } from "../clustered.ts";
 import { BUFFER, compile, type Kernel, MAP_READ, storage, uniform } from "./kernel.ts";
 
-const QUERY_BASE = 0x8000_0000;
-const CLUSTERS = 4096;
 /** Workgroups of a grid's first dimension: below the 65,535 that every device grants. */
 export const COLUMNS = 32_768;
 /** A piece of rows: large enough to hide a round trip, small beside memory. */
 const PIECE_BYTES = 32 * 2 ** 20;
-
-/** The largest power of two that divides `dimensions`: the block of the rotation. */
-function blockOf(dimensions: number): number {
-  return dimensions & -dimensions;
-}
 
 /** What shapes the code of row.wgsl. */
 export function rowHeader(dimensions: number): string {
@@ -26,55 +20,6 @@ export function rowHeader(dimensions: number): string {
 }
 
 export const ROW_CODE: string = rowCode;
-
-/**
- * σ by element before the rotation: variance ∝ 1 / (1 + rank), ranks dealt to the blocks in turn so
- * that all have the same energy, and scaled so that vectors have a norm of about 1.
- */
-function spectrumOf(dimensions: number): Float32Array<ArrayBuffer> {
-  const block = blockOf(dimensions);
-  const blocks = dimensions / block;
-  let energy = 0;
-  for (let rank = 0; rank < dimensions; rank++) energy += 1 / (1 + rank);
-  // An element's integer has the variance (1 + 9 + 16) · 4 · (256² − 1) / 12; the rotation multiplies energy by `block`.
-  const scale = 1 / Math.sqrt(26 * 4 * (65_535 / 12) * energy * block);
-  return Float32Array.from({ length: dimensions }, (_, j) => {
-    const rank = (j % block) * blocks + Math.floor(j / block);
-    return scale / Math.sqrt(1 + rank);
-  });
-}
-
-/** The twin of make_row in row.wgsl: the same row, bit for bit. */
-export function generatedRow(dimensions: number, number: number): Float32Array {
-  const spectrum = spectrumOf(dimensions);
-  const own = mix(number ^ 0x51ed270b);
-  const centre = mix((own % CLUSTERS) ^ 0x2c1b3c6d);
-  const row = Float32Array.from(spectrum, (sigma, j) => {
-    const value = bell(mix(j ^ 0x68bc21eb)) + 3 * bell(mix(centre + j)) + 4 * bell(mix(own + j));
-    return value * sigma;
-  });
-  for (let half = blockOf(dimensions) / 2; half >= 1; half /= 2) {
-    for (let pair = 0; pair < dimensions / 2; pair++) {
-      const i = Math.floor(pair / half) * 2 * half + (pair % half);
-      const x = row[i] ?? 0;
-      const y = row[i + half] ?? 0;
-      row[i] = x + y;
-      row[i + half] = x - y;
-    }
-  }
-  return row;
-}
-
-function mix(value: number): number {
-  let x = value >>> 0;
-  x = Math.imul(x ^ (x >>> 16), 0x7feb352d);
-  x = Math.imul(x ^ (x >>> 15), 0x846ca68b);
-  return (x ^ (x >>> 16)) >>> 0;
-}
-
-function bell(hash: number): number {
-  return (hash & 255) + ((hash >>> 8) & 255) + ((hash >>> 16) & 255) + (hash >>> 24) - 510;
-}
 
 /** Makes rows of one width. Owns its buffers; close it. */
 export class RowGenerator {

@@ -4,17 +4,18 @@
  * and a second run does what is left. Refuses to report speed on a software rasteriser.
  */
 import { readFileSync } from "node:fs";
-import { cpus, release, totalmem, type } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { SingleBar } from "cli-progress";
 import { type Case, CORE_CASES, caseKey, GRID_CASES, groupByIndex, limitRows, SMOKE_CASES } from "./cases.ts";
-import { commitOf } from "./commit.ts";
+import { commitOf } from "../commit.ts";
+import { runtime } from "../machine.ts";
+import { Progress } from "../progress.ts";
+import { ResultFile } from "../result-file.ts";
 import { adapterSlug, type BenchDevice, DAWN_FLAGS, openDevice } from "./device.ts";
 import { measureIndex } from "./measure.ts";
 import { FULL_EFFORT, measurePeaks, type Peaks, SMOKE_EFFORT } from "./peaks.ts";
-import { adapterName, doneKeys, readRecords, ResultFile, type RunRecord, schema } from "./record.ts";
+import { adapterName, doneKeys, readRecords, type RunRecord, schema } from "./record.ts";
 import { peakLines, tableHead, tableLine } from "./table.ts";
 
 const USAGE = `npm run bench:gpu -- [what] [options]
@@ -163,14 +164,7 @@ function runRecord(bench: BenchDevice, peaks: Peaks | null, { smoke, matrix }: V
     schema,
     commit: commitOf(root),
     smoke,
-    runtime: {
-      node: process.version,
-      dawn: dawnVersion(),
-      os: `${type()} ${release()}`,
-      cpu: cpus()[0]?.model ?? "unknown",
-      cpus: cpus().length,
-      memoryBytes: totalmem(),
-    },
+    runtime: { ...runtime(), dawn: dawnVersion() },
     adapter: bench.adapter,
     flags: matrix ? [...DAWN_FLAGS, "nearfield:matrix"] : DAWN_FLAGS,
     peaks,
@@ -186,30 +180,6 @@ function dawnVersion(): string {
 
 function now(): string {
   return new Date().toISOString();
-}
-
-/** A bar on a terminal, nothing elsewhere; finished lines go above it. */
-class Progress {
-  readonly #bar: SingleBar | undefined;
-
-  constructor(total: number) {
-    if (!process.stderr.isTTY) return;
-    this.#bar = new SingleBar({ format: "{bar} {value}/{total} {stage}", clearOnComplete: true });
-    this.#bar.start(total, 0, { stage: "" });
-  }
-
-  show(done: number, stage: string): void {
-    this.#bar?.update(done, { stage });
-  }
-
-  print(line: string): void {
-    if (this.#bar !== undefined) process.stderr.write("\r\u001B[K");
-    console.log(line);
-  }
-
-  stop(): void {
-    this.#bar?.stop();
-  }
 }
 
 process.exitCode = await main().catch((error: unknown) => {

@@ -5,14 +5,15 @@
 import { freemem } from "node:os";
 import { createIndex, type IndexStats, NearfieldError, type SearchResult, type VectorIndex } from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
+import { sameAnswer } from "../answers.ts";
 import type { BenchDevice } from "./device.ts";
 import type { Case, IndexShape } from "./cases.ts";
 import { RowGenerator } from "./data.ts";
 import type { Peaks } from "./peaks.ts";
 import type { CaseOutcome, CaseTimes, Counters, Rate, UploadTimes } from "./record.ts";
 import { roofline } from "./roofline.ts";
-import { round, spreadOf } from "./statistics.ts";
-import { findProblem, sameAnswer } from "./verify.ts";
+import { round, spreadOf } from "../statistics.ts";
+import { findProblem } from "./verify.ts";
 
 /** Searches are repeated until both are reached, or the most. */
 const LEAST_REPETITIONS = 7;

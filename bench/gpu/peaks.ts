@@ -11,7 +11,7 @@ import readCode from "./peaks/read.wgsl?raw";
 import subgroupMatrixCode from "./peaks/subgroup_matrix.wgsl?raw";
 import type { BenchDevice, MatrixConfig } from "./device.ts";
 import { BUFFER, compile, type Kernel, MAP_READ, storage, uniform } from "./kernel.ts";
-import { spreadOf } from "./statistics.ts";
+import { spreadOf } from "../statistics.ts";
 import { Stopwatch } from "./stopwatch.ts";
 
 /** Per second; null: not exposed by this device, or `problems` says why it could not be measured. */

@@ -1,15 +1,11 @@
-/**
- * What a run leaves: one JSON line a case (and one for the peaks), appended in a single write and
- * flushed to the disk at once, so that a killed run keeps all it measured and a next one goes on.
- * A line that a crash cut short is closed off before the next is written, and skipped in reading.
- */
-import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, readFileSync, writeSync } from "node:fs";
-import { dirname } from "node:path";
+/** What a run leaves: one JSON line a case, and one for the peaks; what a next run reads to go on. */
+import { existsSync, readFileSync } from "node:fs";
+import type { Runtime } from "../machine.ts";
 import type { Case } from "./cases.ts";
 import type { AdapterRecord } from "./device.ts";
 import type { Peaks } from "./peaks.ts";
 import type { Roofline } from "./roofline.ts";
-import type { Spread } from "./statistics.ts";
+import type { Spread } from "../statistics.ts";
 
 const SCHEMA = 1;
 
@@ -20,14 +16,7 @@ export interface RunRecord {
   readonly commit: string;
   /** True: sizes are tiny and no time is recorded. */
   readonly smoke: boolean;
-  readonly runtime: {
-    readonly node: string;
-    readonly dawn: string;
-    readonly os: string;
-    readonly cpu: string;
-    readonly cpus: number;
-    readonly memoryBytes: number;
-  };
+  readonly runtime: Runtime & { readonly dawn: string };
   readonly adapter: AdapterRecord;
   /** Options of Dawn's `create()`. */
   readonly flags: readonly string[];
@@ -112,29 +101,6 @@ export type ResultRecord = RunRecord & { readonly date: string } & (
   );
 
 export const schema: typeof SCHEMA = SCHEMA;
-
-/** Appends records to one file. */
-export class ResultFile {
-  readonly path: string;
-  readonly #file: number;
-
-  constructor(path: string) {
-    mkdirSync(dirname(path), { recursive: true });
-    const isCut = existsSync(path) && !/(^|\n)$/.test(readFileSync(path, "utf8"));
-    this.path = path;
-    this.#file = openSync(path, "a");
-    if (isCut) writeSync(this.#file, "\n");
-  }
-
-  append(record: ResultRecord): void {
-    writeSync(this.#file, `${JSON.stringify(record)}\n`);
-    fsyncSync(this.#file);
-  }
-
-  close(): void {
-    closeSync(this.#file);
-  }
-}
 
 /** The records of a file; lines that are none (cut short, or of another schema) are left out. No file: none. */
 export function readRecords(path: string): ResultRecord[] {

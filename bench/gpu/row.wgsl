@@ -6,7 +6,7 @@
 // over the block's elements. Integers, one product and sums only: nothing that devices may round differently.
 //
 // Generated header: const DIMENSIONS, BLOCK (largest power of two that divides DIMENSIONS), CLUSTERS.
-// Workgroup memory: 4 · DIMENSIONS bytes. CPU twin: generatedRow in data.ts.
+// Workgroup memory: 4 · DIMENSIONS bytes. CPU twin: clusteredRows in ../clustered.ts.
 
 const LANES = 32u; // a subgroup on most GPUs: barriers cost little there, and less on software
 

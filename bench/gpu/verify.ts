@@ -6,22 +6,13 @@
  * order and distances must be equal, bit for bit. Small indexes are settled without the estimate
  * too. Every other query of the batch is checked for shape only: order, range, no row twice.
  */
-import { referenceDistance } from "../../src/core/reference.ts";
+import { type ReferenceHit, referenceDistance } from "../../src/core/reference.ts";
+import { type Answer, rankProblem, shapeProblem } from "../answers.ts";
 import bruteCode from "./brute.wgsl?raw";
 import type { Case } from "./cases.ts";
 import { COLUMNS, ROW_CODE, rowHeader, type RowGenerator } from "./data.ts";
 import { BUFFER, compile, MAP_READ, storage, uniform } from "./kernel.ts";
 import { packedHamming, storedRow } from "./stored.ts";
-
-/** What a search returned, and whether it said that the k-th place is settled to 1e-6 only (DESIGN rule 3). */
-export interface Answer {
-  readonly queries: number;
-  readonly k: number;
-  readonly rows: Uint32Array;
-  readonly distances: Float32Array;
-  readonly counts: Uint32Array;
-  readonly report: { readonly exact: boolean; readonly degraded: readonly string[] };
-}
 
 /** Rows that the estimate may list for a query; more, and the check says that it could not be made. */
 const CAPACITY = 1 << 16;
@@ -41,7 +32,7 @@ export async function findProblem(
   queries: Float32Array,
   answer: Answer,
 ): Promise<string | undefined> {
-  const problem = shapeProblem(c, answer);
+  const problem = shapeProblem(answer, c);
   if (problem !== undefined) return problem;
   const picked = pickQueries(c.batch);
   const limits = picked.map((q) => (answer.distances[q * answer.k + answer.k - 1] ?? 0) + marginOf(c));
@@ -60,35 +51,8 @@ export async function findProblem(
     const rows = lists[i];
     if (rows === undefined) return `query ${q}: more than ${CAPACITY} rows are about as near as the ${c.k}-th`;
     const wanted = await nearest(generator, c, queryOf(queries, c, q), rows);
-    const difference = compare(c, answer, q, wanted);
+    const difference = rankProblem(answer, q, wanted, BOUNDARY);
     if (difference !== undefined) return difference;
-  }
-  return undefined;
-}
-
-/** Whether two answers are the same, bit for bit. */
-export function sameAnswer(a: Answer, b: Answer): boolean {
-  const equal = (x: ArrayLike<number>, y: ArrayLike<number>): boolean =>
-    x.length === y.length && Array.prototype.every.call(x, (value: number, i) => Object.is(value, y[i]));
-  return equal(a.rows, b.rows) && equal(a.distances, b.distances) && equal(a.counts, b.counts);
-}
-
-function shapeProblem(c: Case, { queries, k, rows, distances, counts, report }: Answer): string | undefined {
-  const width = Math.min(c.k, c.rows);
-  if (queries !== c.batch || k !== width) return `${queries} queries × ${k} instead of ${c.batch} × ${width}`;
-  if (!report.exact) return "the report says that it is not exact";
-  for (let q = 0; q < queries; q++) {
-    if (counts[q] !== width) return `query ${q}: ${counts[q]} hits instead of ${width}`;
-    const seen = new Set<number>();
-    for (let i = q * k; i < (q + 1) * k; i++) {
-      const row = rows[i] ?? Infinity;
-      if (row >= c.rows || seen.has(row)) return `query ${q}: row ${row} is out of range or returned twice`;
-      seen.add(row);
-      const distance = distances[i] ?? Number.NaN;
-      const before = i === q * k ? -Infinity : (distances[i - 1] ?? Number.NaN);
-      const isInOrder = before < distance || (before === distance && (rows[i - 1] ?? 0) < row);
-      if (!isInOrder) return `query ${q}: hit ${i - q * k} is out of order`;
-    }
   }
   return undefined;
 }
@@ -175,20 +139,15 @@ async function nearRows(
   }
 }
 
-interface RankedRow {
-  readonly row: number;
-  readonly distance: number;
-}
-
 /** The k best of these rows by (canonical distance, row), in float64 from the stored values. */
 async function nearest(
   generator: RowGenerator,
   { precision, k, dimensions }: Case,
   query: Float32Array,
   numbers: Uint32Array,
-): Promise<RankedRow[]> {
+): Promise<ReferenceHit[]> {
   const floats = await generator.rows(numbers);
-  const ranked = Array.from(numbers, (row, i): RankedRow => {
+  const ranked = Array.from(numbers, (row, i): ReferenceHit => {
     const vector = floats.subarray(i * dimensions, (i + 1) * dimensions);
     const distance =
       precision === "b1"
@@ -197,18 +156,4 @@ async function nearest(
     return { row, distance };
   });
   return ranked.sort((a, b) => a.distance - b.distance || a.row - b.row).slice(0, k);
-}
-
-function compare(c: Case, answer: Answer, q: number, wanted: readonly RankedRow[]): string | undefined {
-  const tolerance = c.k > 256 && answer.report.degraded.includes("boundary:1e-6") ? BOUNDARY : 0;
-  for (let i = 0; i < answer.k; i++) {
-    const row = answer.rows[q * answer.k + i];
-    const distance = answer.distances[q * answer.k + i] ?? Number.NaN;
-    const want = wanted[i];
-    if (want === undefined) return `query ${q}: the check found only ${wanted.length} rows`;
-    if (row === want.row && distance === want.distance) continue;
-    if (tolerance > 0 && Math.abs(distance - want.distance) <= tolerance) continue;
-    return `query ${q}, hit ${i}: row ${row} at ${distance}, wanted row ${want.row} at ${want.distance}`;
-  }
-  return undefined;
 }

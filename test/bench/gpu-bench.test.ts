@@ -11,16 +11,19 @@ import fc from "fast-check";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { create } from "webgpu";
+import { type Answer, sameAnswer } from "../../bench/answers.ts";
+import { clusteredRows, QUERY_BASE } from "../../bench/clustered.ts";
 import { type Case, CORE_CASES, caseKey, GRID_CASES, groupByIndex, limitRows } from "../../bench/gpu/cases.ts";
-import { generatedRow, RowGenerator } from "../../bench/gpu/data.ts";
+import { RowGenerator } from "../../bench/gpu/data.ts";
 import { type BenchDevice, openDevice } from "../../bench/gpu/device.ts";
 import { matrixHeader } from "../../bench/gpu/peaks.ts";
 import subgroupMatrixCode from "../../bench/gpu/peaks/subgroup_matrix.wgsl?raw";
-import { doneKeys, parseRecord, readRecords, ResultFile, type ResultRecord } from "../../bench/gpu/record.ts";
+import { doneKeys, parseRecord, readRecords, type ResultRecord } from "../../bench/gpu/record.ts";
 import { type PeakRates, roofline, type Work } from "../../bench/gpu/roofline.ts";
-import { spreadOf } from "../../bench/gpu/statistics.ts";
+import { ResultFile } from "../../bench/result-file.ts";
+import { spreadOf } from "../../bench/statistics.ts";
 import { packedHamming, roundToHalf, storedRow } from "../../bench/gpu/stored.ts";
-import { type Answer, findProblem, sameAnswer } from "../../bench/gpu/verify.ts";
+import { findProblem } from "../../bench/gpu/verify.ts";
 import { referenceDistance } from "../../src/core/reference.ts";
 import { gpuAvailable } from "../setup/backends.ts";
 
@@ -225,11 +228,11 @@ describe.skipIf(!gpuAvailable())("on a device", () => {
     for await (const piece of generator.pieces(70)) rows.push(...piece);
     for (const number of [0, 1, 33, 69]) {
       const row = rows.slice(number * d, (number + 1) * d);
-      expect(row).toEqual([...generatedRow(d, number)]);
+      expect(row).toEqual([...clusteredRows(d, number, 1)]);
       expect(Math.abs(Math.hypot(...row) - 1)).toBeLessThan(0.9);
     }
     expect([...(await generator.rows([69, 1]))]).toEqual([...rows.slice(69 * d), ...rows.slice(d, 2 * d)]);
-    expect([...(await generator.queries(1))]).toEqual([...generatedRow(d, 0x8000_0000)]);
+    expect([...(await generator.queries(1))]).toEqual([...clusteredRows(d, QUERY_BASE, 1)]);
     generator.close();
   });
 
@@ -329,7 +332,7 @@ interface Ranked {
 function rankedRows({ rows, precision, dimensions }: Case, queries: Float32Array, q: number): Ranked[] {
   const query = queries.subarray(q * dimensions, (q + 1) * dimensions);
   const ranked = Array.from({ length: rows }, (_, row): Ranked => {
-    const vector = generatedRow(dimensions, row);
+    const vector = clusteredRows(dimensions, row, 1);
     const distance =
       precision === "b1"
         ? packedHamming(query, vector)

@@ -18,6 +18,7 @@ import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { createBrotliDecompress } from "node:zlib";
 import { extract } from "tar-stream";
+import type { BrowserUnderTest } from "./backends.ts";
 
 interface NativeAssets {
   /** Environment that makes Dawn in Node find SwiftShader; must be set before the process starts. */
@@ -49,10 +50,26 @@ export async function nativeAssets(cacheRoot: string): Promise<AssetsResult> {
       vulkanEnv: { VK_DRIVER_FILES: icd, VK_ICD_FILENAMES: icd, LD_LIBRARY_PATH: path(folder) },
       chromium: {
         executablePath: join(folder, "chromium"),
-        env: { LD_LIBRARY_PATH: path(join(folder, "lib")), FONTCONFIG_PATH: folder },
+        env: { LD_LIBRARY_PATH: path(join(folder, "lib")), FONTCONFIG_FILE: fontsFile(folder) },
       },
     },
   };
+}
+
+/** Says where the fonts lie: the package's own file names folders of a Lambda function, and pictures would have no text. */
+function fontsFile(folder: string): string {
+  const file = join(folder, "fonts-here.conf");
+  const [fonts, cache] = [join(folder, "fonts"), join(folder, "fonts-cache")];
+  if (!existsSync(file))
+    writeFileSync(file, `<fontconfig><dir>${fonts}</dir><cachedir>${cache}</cachedir></fontconfig>\n`);
+  return file;
+}
+
+/** The browser to open pages in: the package's, or one that CHROME_PATH names. */
+export function browserOf(result: AssetsResult): BrowserUnderTest {
+  if ("assets" in result) return result.assets.chromium;
+  const path = process.env["CHROME_PATH"];
+  return path !== undefined && existsSync(path) ? { executablePath: path, env: {} } : { missing: result.missing };
 }
 
 /** Unpacks beside the final place and renames: a killed run leaves nothing that looks whole. */

@@ -4,11 +4,10 @@
  * environment set here is inherited by the test processes, which start afterwards.
  */
 import { execFileSync } from "node:child_process";
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { build } from "vite";
-import { BROWSER_VARIABLE, type BrowserUnderTest, GPU_VARIABLE, isRequired } from "./backends.ts";
-import { nativeAssets } from "./chromium-assets.ts";
+import { BROWSER_VARIABLE, GPU_VARIABLE, isRequired } from "./backends.ts";
+import { browserOf, nativeAssets } from "./chromium-assets.ts";
 
 const root = process.cwd();
 
@@ -20,7 +19,7 @@ export default async function setUp(): Promise<void> {
   if ("assets" in result && !usesSystem) Object.assign(process.env, result.assets.vulkanEnv);
   const gpu = probeGpu();
   process.env[GPU_VARIABLE] = gpu.found ? "yes" : "no";
-  const browser: BrowserUnderTest = "assets" in result ? result.assets.chromium : installedBrowser(result.missing);
+  const browser = browserOf(result);
   process.env[BROWSER_VARIABLE] = JSON.stringify(browser);
   const problems: string[] = [];
   if (!gpu.found)
@@ -51,9 +50,4 @@ function probeGpu(): { found: boolean; reason: string } {
   } catch (error) {
     return { found: false, reason: String(error) };
   }
-}
-
-function installedBrowser(missing: string): BrowserUnderTest {
-  const path = process.env["CHROME_PATH"];
-  return path !== undefined && existsSync(path) ? { executablePath: path, env: {} } : { missing };
 }

