@@ -36,9 +36,9 @@ import type { CodeUse, EncodeTask, ScanTask, SettleTask, TaskBlock, TaskResult }
 import { QueryTile } from "./tile.ts";
 
 /** Rows of the first span of a tile. */
-const FIRST_ROWS = 256;
+const FIRST_ROWS = 64;
 /** Pairs after which it shows whether codes rule anything out, once bounds are those of so many times k rows. */
-const TRIAL_PAIRS = 1 << 16;
+const TRIAL_PAIRS = 1 << 13;
 const TRIAL_DEPTH = 16;
 
 interface Counters {
