@@ -4,8 +4,8 @@ import type { PeakTask, PeakShare } from "./peaks.ts";
 
 interface PeakKernels {
   read(from: number, bytes: number): number;
-  multiply_add_f32(iterations: number): number;
-  multiply_add_i8(iterations: number): number;
+  multiply_add_f32(operands: number, iterations: number): number;
+  multiply_add_i8(operands: number, iterations: number): number;
 }
 
 /** Iterations of one call of an arithmetic kernel: some 100 µs. */
@@ -15,8 +15,8 @@ const PAGE_BYTES = 65_536;
 const { module, kernel, bytes, ms, threads, ready } = workerData as PeakTask;
 const pages = kernel === "read" ? Math.ceil(bytes / PAGE_BYTES) + 1 : 1;
 const memory = new WebAssembly.Memory({ initial: pages });
-// Written to once: pages that were never touched are one and the same.
-if (kernel === "read") new Uint32Array(memory.buffer).fill(0x01010101);
+// Written to once: pages that were never touched are one and the same. Ones: no sum overflows or turns subnormal.
+new Uint32Array(memory.buffer).fill(kernel === "multiply_add_f32" ? 0x3f800000 : 0x01010101);
 const { exports } = await WebAssembly.instantiate(module, { env: { memory } });
 const kernels = exports as unknown as PeakKernels;
 
@@ -25,7 +25,7 @@ function once(): number {
     kernels.read(0, bytes);
     return bytes;
   }
-  kernels[kernel](ITERATIONS);
+  kernels[kernel](0, ITERATIONS);
   return ITERATIONS;
 }
 

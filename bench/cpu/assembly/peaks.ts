@@ -25,16 +25,32 @@ export function read(from: usize, bytes: usize): i32 {
 // @ts-ignore: decorator
 @inline
 function multiply_add(sum: v128, x: v128, y: v128): v128 {
-  // The sum is a factor, or the product would be the same each time and be taken out of the loop.
-  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(sum, x, y);
+  // One instruction, which adds to its own register. In two, the sum must be a factor, or the product would be the same
+  // each time and be taken out of the loop.
+  if (ASC_FEATURE_RELAXED_SIMD) return f32x4.relaxed_madd(x, y, sum);
   return f32x4.add(f32x4.mul(sum, x), y);
 }
 
-/** 96 floating-point operations an iteration: twelve vectors of four, multiplied and added to. */
-export function multiply_add_f32(iterations: i32): f32 {
-  const x = f32x4.splat(0.999);
-  const y = f32x4.splat(0.001);
-  let a = f32x4.splat(1), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a, l = a;
+/**
+ * 96 floating-point operations an iteration: twelve vectors of four, multiplied and added to. `operands`: fourteen vectors,
+ * the first sums and two factors; loaded, because sums known to be equal would become one, and constants be made anew for
+ * each use.
+ */
+export function multiply_add_f32(operands: usize, iterations: i32): f32 {
+  let a = v128.load(operands);
+  let b = v128.load(operands, 16);
+  let c = v128.load(operands, 32);
+  let d = v128.load(operands, 48);
+  let e = v128.load(operands, 64);
+  let f = v128.load(operands, 80);
+  let g = v128.load(operands, 96);
+  let h = v128.load(operands, 112);
+  let i = v128.load(operands, 128);
+  let j = v128.load(operands, 144);
+  let k = v128.load(operands, 160);
+  let l = v128.load(operands, 176);
+  const x = v128.load(operands, 192);
+  const y = v128.load(operands, 208);
   for (let n = 0; n < iterations; n++) {
     a = multiply_add(a, x, y);
     b = multiply_add(b, x, y);
@@ -58,14 +74,25 @@ export function multiply_add_f32(iterations: i32): f32 {
 @inline
 function add_products(sum: v128, x: v128): v128 {
   // simd128 multiplies pairs of i16 only; the relaxed product takes sixteen i8, the second of seven bits.
-  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(sum, x, sum);
+  if (ASC_FEATURE_RELAXED_SIMD) return i32x4.relaxed_dot_i8x16_i7x16_add_s(x, x, sum);
   return i32x4.add(sum, i32x4.dot_i16x8_s(sum, x));
 }
 
-/** Multiply-adds of int8 elements an iteration: 12 × 8, with relaxed SIMD 12 × 16. The sums are factors, as above. */
-export function multiply_add_i8(iterations: i32): i32 {
-  const x = i8x16.splat(1);
-  let a = i32x4.splat(1), b = a, c = a, d = a, e = a, f = a, g = a, h = a, i = a, j = a, k = a, l = a;
+/** Multiply-adds of int8 elements an iteration: 12 × 8, with relaxed SIMD 12 × 16. `operands` as above, with one factor. */
+export function multiply_add_i8(operands: usize, iterations: i32): i32 {
+  let a = v128.load(operands);
+  let b = v128.load(operands, 16);
+  let c = v128.load(operands, 32);
+  let d = v128.load(operands, 48);
+  let e = v128.load(operands, 64);
+  let f = v128.load(operands, 80);
+  let g = v128.load(operands, 96);
+  let h = v128.load(operands, 112);
+  let i = v128.load(operands, 128);
+  let j = v128.load(operands, 144);
+  let k = v128.load(operands, 160);
+  let l = v128.load(operands, 176);
+  const x = v128.load(operands, 192);
   for (let n = 0; n < iterations; n++) {
     a = add_products(a, x);
     b = add_products(b, x);
