@@ -28,6 +28,8 @@ type Bound =
   | "maxBatchWindowMs"
   | "maxThreads"
   | "workPerThread"
+  | "pageWork"
+  | "scanElements"
   | "workerCrashes"
   | "workerStartMs"
   | "marginRows"
@@ -113,7 +115,11 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Most CPU workers of one index. */
   maxThreads: 256,
   /** Multiply-adds below which a further worker is not worth its wake-up (about 50 µs). */
-  workPerThread: 1 << 18,
+  workPerThread: 1 << 20,
+  /** Multiply-adds up to which a search stays on the caller's thread, where that sees the rows and has WASM: 0.5 ms, where a worker's answer takes 0.2 ms longer to arrive. */
+  pageWork: 1 << 23,
+  /** Multiply-adds of a scan that take as long as an element of `sliceElements`, in plain JS; eight times as many in WASM. */
+  scanElements: 8,
   /** A worker slot that crashed this often is retired and its rows go to the others. */
   workerCrashes: 3,
   /** A worker that has not answered its first call by then is taken for blocked (a strict page, a lost script). */

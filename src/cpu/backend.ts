@@ -44,6 +44,8 @@ export interface CpuOptions {
   readonly learnRows: number;
   /** The number of directions where it is not to be chosen. */
   readonly directions: number | undefined;
+  /** Multiply-adds up to which a search stays on the caller's thread. */
+  readonly pageWork: number;
   /** Most rows of a block: a power of two, at least 32. */
   readonly blockRows: number | undefined;
   readonly slices: WorkSlices;
@@ -135,8 +137,15 @@ export class CpuBackend implements ExactBackend {
     const blocks = blocksOf(store, batch);
     const elements = store.basis?.length ?? store.stride;
     const work = blocks.length * store.blockRows * elements * batch.count;
-    const parts = this.#plan(store, "scan", batch.count, blocks, work);
-    const answers = await this.#runParts(store, parts, (part) => scanWork(store, batch, part));
+    const answers = this.#isForPage(store, work)
+      ? [
+          await this.#runWorkInPage(store, { slot: 0, first: 0, count: batch.count, blocks }, (part) =>
+            scanWork(store, batch, part),
+          ),
+        ]
+      : await this.#runParts(store, this.#plan(store, "scan", batch.count, blocks, work), (part) =>
+          scanWork(store, batch, part),
+        );
     if (keeper !== undefined) for (const { result } of answers) keeper.tell(result.codes, result.scanned);
     return this.#merged(batch, answers);
   }
@@ -234,6 +243,11 @@ export class CpuBackend implements ExactBackend {
     return usable;
   }
 
+  /** Whether so few multiply-adds are done here before a worker has woken up. */
+  #isForPage(store: RowStore, work: number): boolean {
+    return work <= this.#options.pageWork && this.info.simd !== "none" && this.#sharesRows(store);
+  }
+
   #sharesRows(store: RowStore): boolean {
     return store.chunks[0]?.isShared === true || this.#pool === undefined || this.#isBlocked;
   }
@@ -286,7 +300,11 @@ export class CpuBackend implements ExactBackend {
         this.#stepDownToPage(cause);
       }
     }
-    const turn = this.#inPageTurn.then(() => this.#runInPage(store, work));
+    return this.#runWorkInPage(store, part, () => work);
+  }
+
+  async #runWorkInPage<T>(store: RowStore, part: Part, workOf: (part: Part) => Work<T>): Promise<Done<T>> {
+    const turn = this.#inPageTurn.then(() => this.#runInPage(store, workOf(part)));
     this.#inPageTurn = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
     return { part, result: await turn, isInPage: true };
   }

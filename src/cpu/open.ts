@@ -16,6 +16,8 @@ export interface CpuInternals {
   readonly learnRows?: number;
   /** Directions, where their number is not to be chosen. */
   readonly directions?: number;
+  /** Multiply-adds up to which a search stays on the caller's thread. */
+  readonly pageWork?: number;
   /** Most rows of a block: a power of two, at least 32. */
   readonly blockRows?: number;
 }
@@ -61,6 +63,7 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
     codedBytes: request.internals.codedBytes ?? LIMITS.codedBytes,
     learnRows: request.internals.learnRows ?? LIMITS.learnRows,
     directions: request.internals.directions,
+    pageWork: request.internals.pageWork ?? LIMITS.pageWork,
     blockRows: request.internals.blockRows,
     slices: request.slices,
     emit: request.emit,

@@ -110,7 +110,7 @@ export class Scanner {
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
-    const most = this.#fitting(shape.scratch.tileQueries, 32 * shape.stride, 1);
+    const most = this.#fitting(shape.scratch.tileQueries, scanCost(32 * shape.stride), 1);
     for (let first = 0; first < task.count; first += most) {
       const tile = new QueryTile(shape, task, first, Math.min(most, task.count - first));
       const { basis, firstChunk } = view;
@@ -219,7 +219,7 @@ export class Scanner {
       const end = kind === "codes" ? coded : block.rowCount;
       const rowCount = Math.min(end - first, this.#spanRows(shape, kind, tile));
       const firstRow = block.block * shape.blockRows + first;
-      const turn = this.#slices?.take(rowCount * shape.stride * tile.queries.length);
+      const turn = this.#slices?.take(scanCost(rowCount * shape.stride * tile.queries.length));
       if (turn !== undefined) await turn;
       const words = tile.loadEligible(chunk, firstRow, rowCount);
       if (words !== undefined) runSpan(kind, { shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
@@ -235,7 +235,7 @@ export class Scanner {
     const limits = [shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows)];
     if (queries >= 4) limits.push(LIMITS.spanBytes / bytes);
     if (kind === "estimates" && shape.precision !== "f32") limits.push(shape.scratch.decodedRows);
-    return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), shape.stride * queries, 1);
+    return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), scanCost(shape.stride * queries), 1);
   }
 
   /** At most `most` units of `elements` each, as many as one slice takes, in steps of `step`; on a worker, all of them. */
@@ -293,6 +293,11 @@ function newCounters(queries: number): Counters {
     missing: 0,
     survivors: 0,
   };
+}
+
+/** In elements of the work budget. */
+function scanCost(multiplyAdds: number): number {
+  return Math.ceil(multiplyAdds / LIMITS.scanElements);
 }
 
 function levelOf(view: StoreView): TaskResult["level"] {

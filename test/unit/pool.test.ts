@@ -39,6 +39,7 @@ function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
     codedBytes: LIMITS.codedBytes,
     learnRows: LIMITS.learnRows,
     directions: undefined,
+    pageWork: 0,
     blockRows: 1024,
     slices: new WorkSlices(systemClock, 1 << 19),
     emit: (event) => events.push(event),

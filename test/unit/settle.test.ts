@@ -58,6 +58,7 @@ function open(precision: Precision, metric: Metric, where: (typeof PLACES)[numbe
     codedBytes: LIMITS.codedBytes,
     learnRows: LIMITS.learnRows,
     directions: undefined,
+    pageWork: 0,
     blockRows: 1024,
     slices: new WorkSlices(systemClock, 1 << 15),
     emit: () => {},
