@@ -57,6 +57,7 @@ type Bound =
   | "encodeWork"
   | "learnStep"
   | "codeSurvivors"
+  | "shortlistFrom"
   | "memoryAttempts"
   | "leastScoreBytes"
   | "leastBudgetBytes"
@@ -172,6 +173,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   encodeWork: 2 ** 25,
   /** Multiply-adds, about, of one turn of learning in a worker, which a search may have to wait for: 10 ms of plain JS. */
   learnStep: 2 ** 23,
+  /** Rows wanted from which the CPU keeps a shortlist of estimates and settles what is left at the end: keeping fewer settled is cheaper. */
+  shortlistFrom: 64,
   /** One in so many pairs of row and query may survive the codes before a tile of queries does without them. */
   codeSurvivors: 4,
 

@@ -94,8 +94,23 @@ export function toEstimateScale(metric: FloatMetric, distance: number, scale: nu
  * a row whose estimate exceeds it is ruled out.
  */
 export function admissibleEstimate(metric: FloatMetric, distance: number, scale: number, margin: ScanMargin): number {
-  const truth = toEstimateScale(metric, distance, scale);
+  return admissible(toEstimateScale(metric, distance, scale), margin);
+}
+
+/** The same of a true distance in estimate scale. */
+export function admissible(truth: number, margin: ScanMargin): number {
   return Number.isFinite(truth) ? truth + Math.abs(truth) * margin.relative + margin.absolute : truth;
+}
+
+/**
+ * The other way round: at most this, in estimate scale, is the distance of any row that ties with
+ * or is nearer than one whose estimate (less perNorm·‖x‖) is `estimate`. `longest`: the largest
+ * norm of a row, as scanned. +∞ where canonical distances may be clamped, and tie.
+ */
+export function greatestTruth(estimate: number, margin: ScanMargin, scale: number, longest: number): number {
+  const truth = estimate + 2 * Math.abs(estimate) * margin.relative + 2 * margin.perNorm * longest + margin.absolute;
+  // The square of a float32 ulp up, and then some: a row slightly farther may round to the same float32.
+  return Math.abs(truth) < scale * (F32_MAX / 2) ? truth + Math.abs(truth) * 2 ** -21 : Infinity;
 }
 
 /** The exponent e for which `norm`·2^e lies in [1, 2); 0 for a norm of 0. Clamped so that 2^e and 2^−e are float64 normals. */

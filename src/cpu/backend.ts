@@ -294,7 +294,11 @@ export class CpuBackend implements ExactBackend {
   async #runWork<T>(store: RowStore, part: Part, work: Work<T>): Promise<Done<T>> {
     if (this.#pool !== undefined && !this.#isBlocked) {
       try {
-        return { part, result: await this.#pool.run(part.slot, store, part.blocks, work.inWorker), isInPage: false };
+        return {
+          part,
+          result: await this.#pool.run(part.slot, store, part.blocks, (api) => work.inWorker(api)),
+          isInPage: false,
+        };
       } catch (cause) {
         if (!(cause instanceof WorkersBlockedError)) throw cause;
         this.#stepDownToPage(cause);

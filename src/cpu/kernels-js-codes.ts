@@ -4,8 +4,8 @@
  */
 import { halfToFloat } from "../core/half.ts";
 import type { FloatMetric } from "../core/metric.ts";
-import { appendHit, type Views } from "./kernels-js.ts";
 import type { CodeSpan, ScanSpan } from "./kernels.ts";
+import { appendHit, type Views } from "./views.ts";
 
 /** See assembly/scan_i8.ts. Indices are in bounds by the layout: `!` keeps the inner loop free of branches. */
 export function scanCodes({ floats, words, codes, wide }: Views, s: CodeSpan): number {
@@ -46,6 +46,7 @@ export function refinePairs(
   stride: number,
   s: ScanSpan,
   count: number,
+  estimates: number,
 ): number {
   let kept = 0;
   for (let h = 0; h < count; h++) {
@@ -63,7 +64,9 @@ export function refinePairs(
     const term = floats[(s.terms >>> 2) + r]!;
     const perNorm = floats[(s.perNorms >>> 2) + q]!;
     const estimate = metric === "cosine" ? 1 - sum * term : metric === "dot" ? -sum - perNorm * term : sum;
-    if (estimate <= floats[(s.limits >>> 2) + q]!) words[(s.hits >>> 2) + kept++] = hit;
+    if (estimate > floats[(s.limits >>> 2) + q]!) continue;
+    floats[(estimates >>> 2) + kept] = estimate;
+    words[(s.hits >>> 2) + kept++] = hit;
   }
   return kept;
 }

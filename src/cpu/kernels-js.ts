@@ -11,27 +11,7 @@ import type { RowFormat } from "../core/stored-rows.ts";
 import { refinePairs, scanCodes } from "./kernels-js-codes.ts";
 import type { Kernels, ScanSpan } from "./kernels.ts";
 import type { ChunkMemory } from "./memory.ts";
-
-/** A memory as the arrays that kernels index. */
-export interface Views {
-  readonly buffer: ArrayBufferLike;
-  readonly floats: Float32Array;
-  readonly words: Uint32Array;
-  readonly halves: Uint16Array;
-  readonly wide: Int16Array;
-  readonly codes: Int8Array;
-}
-
-function viewsOf(buffer: ArrayBufferLike): Views {
-  return {
-    buffer,
-    floats: new Float32Array(buffer),
-    words: new Uint32Array(buffer),
-    halves: new Uint16Array(buffer),
-    wide: new Int16Array(buffer),
-    codes: new Int8Array(buffer),
-  };
-}
+import { appendHit, type Views, viewsOf } from "./views.ts";
 
 export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
   const { metric, precision, stride, rowBytes } = format;
@@ -49,9 +29,9 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
     level: "none",
     queryLevels: 127,
     scanI8: (span) => scanCodes(current(), span),
-    refine(span, count) {
+    refine(span, count, estimates) {
       if (isBitMetric(metric)) throw new Error("bits have no codes");
-      return refinePairs(current(), metric, precision === "f16", stride, span, count);
+      return refinePairs(current(), metric, precision === "f16", stride, span, count, estimates);
     },
     scanF32(span: ScanSpan): number {
       if (estimate === undefined) throw new Error("bits are not estimated");
@@ -97,20 +77,6 @@ export function jsKernels(memory: ChunkMemory, format: RowFormat): Kernels {
     },
     distance: (query, row, scale) => distanceOf(current(), query, row, scale),
   };
-}
-
-/** Appends a hit, the `count`-th, if the row's bit is set for the query; returns the new count. */
-export function appendHit(
-  words: Uint32Array,
-  span: Pick<ScanSpan, "eligible" | "words" | "hits">,
-  count: number,
-  query: number,
-  row: number,
-): number {
-  const word = words[(span.eligible >>> 2) + query * span.words + (row >>> 5)] ?? 0;
-  if (((word >>> (row & 31)) & 1) === 0) return count;
-  words[(span.hits >>> 2) + count] = (query << 16) | row;
-  return count + 1;
 }
 
 /**

@@ -58,8 +58,8 @@ export interface Kernels {
   readonly queryLevels: 127 | 63;
   /** Judges rows by their codes; writes the pairs let through, (query << 16 | row); returns how many. */
   scanI8(span: CodeSpan): number;
-  /** f32 and f16 rows; cosine, dot, euclidean. Of `count` pairs in the span's hits keeps those whose estimate is within limits; returns how many. */
-  refine(span: ScanSpan, count: number): number;
+  /** f32 and f16 rows; cosine, dot, euclidean. Of `count` pairs in the span's hits keeps those whose estimate is within limits, and writes these to `estimates`; returns how many. */
+  refine(span: ScanSpan, count: number, estimates: number): number;
   /** Float metrics. Estimates every row of the span; writes (query << 16 | row) of those eligible within limits; returns how many. */
   scanF32(span: ScanSpan): number;
   /** Rows of b1. Does the same by canonical distances. */
@@ -134,8 +134,8 @@ export function bindKernels(modules: KernelModules, memory: ChunkMemory, format:
   return jsKernels(memory, format);
 }
 
-/** metric, rows, terms, stride, queries, limits, perNorms, hits, count */
-type RefineArguments = [number, number, number, number, number, number, number, number, number];
+/** metric, rows, terms, stride, queries, limits, perNorms, hits, count, estimates */
+type RefineArguments = [number, number, number, number, number, number, number, number, number, number];
 
 interface WasmExports {
   scan_i8(
@@ -263,9 +263,11 @@ function wasmKernels({ simd, relaxed }: CompiledKernels, memory: WebAssembly.Mem
         s.words,
         s.hits,
       ),
-    refine(s, count) {
-      const kernel = precision === "f16" ? wasm.refine_f16 : wasm.refine_f32;
-      return kernel(code, s.rows, s.terms, stride, s.queries, s.limits, s.perNorms, s.hits, count);
+    refine(s, count, estimates) {
+      const { rows, terms, queries, limits, perNorms, hits } = s;
+      return precision === "f16"
+        ? wasm.refine_f16(code, rows, terms, stride, queries, limits, perNorms, hits, count, estimates)
+        : wasm.refine_f32(code, rows, terms, stride, queries, limits, perNorms, hits, count, estimates);
     },
   };
   if (precision === "f32") {

@@ -52,6 +52,7 @@ interface ScratchLayout {
   readonly coefficients: number;
   readonly eligible: number;
   readonly hits: number;
+  readonly estimates: number;
   readonly distances: number;
   readonly decoded: number;
   readonly bytes: number;
@@ -87,7 +88,7 @@ export function storeShape(
 }
 
 /** The metric that int8 codes can bound, if this is one. */
-export function productMetric(precision: Precision, metric: Metric): ProductMetric | undefined {
+function productMetric(precision: Precision, metric: Metric): ProductMetric | undefined {
   if (precision === "b1") return undefined;
   return metric === "cosine" || metric === "dot" || metric === "euclidean" ? metric : undefined;
 }
@@ -128,6 +129,7 @@ function scratchLayout({ precision, stride }: RowFormat, codes: number, blockRow
     // A word more a query than pairs are full words.
     eligible: area(spanPairs / 8 + tileQueries * 4),
     hits: area(spanPairs * 4),
+    estimates: area(spanPairs * 4),
     distances: area(blockRows * 4),
     decoded: area(decodedRows * stride * 4),
     bytes: end,

@@ -10,7 +10,7 @@ import { type KernelBytes, kernelLevel } from "./kernels.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
 /** Sizes that tests make small, to reach with few rows what takes many. */
-export interface CpuInternals {
+interface CpuInternals {
   /** Bytes of rows from which codes are made of them, and rows from which directions are learnt. */
   readonly codedBytes?: number;
   readonly learnRows?: number;

@@ -30,7 +30,7 @@ import { type ChunkMemory, ownMemory } from "./memory.ts";
 import type { LearnRequest } from "./learner.ts";
 import { kernelMultiply } from "./multiply.ts";
 import { Scratch } from "./scratch.ts";
-import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically } from "./spans.ts";
+import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically, settleShortlist } from "./spans.ts";
 import { type Chunk, type Located, StoreView } from "./store-view.ts";
 import type { CodeUse, EncodeTask, ScanTask, SettleTask, TaskBlock, TaskResult } from "./tasks.ts";
 import { QueryTile } from "./tile.ts";
@@ -112,6 +112,7 @@ export class Scanner {
     const topK = emptyTopK(task.count, k);
     const most = this.#fitting(shape.scratch.tileQueries, scanCost(32 * shape.stride), 1);
     for (let first = 0; first < task.count; first += most) {
+      view.longest = task.blocks.reduce((norm, block) => Math.max(norm, block.maxNorm), 0);
       const tile = new QueryTile(shape, task, first, Math.min(most, task.count - first));
       const { basis, firstChunk } = view;
       if (basis !== undefined && firstChunk !== undefined) {
@@ -122,6 +123,7 @@ export class Scanner {
         tile.load(located.chunk);
         await this.#scanBlock(view, located, block, tile, counters);
       }
+      tile.queries.forEach((q, at) => settleShortlist(view, q, at, counters.settled));
       for (const q of tile.queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
     }
     const { settled, scanned, spans, judged, missing, survivors, rescans } = counters;
@@ -222,7 +224,8 @@ export class Scanner {
       const turn = this.#slices?.take(scanCost(rowCount * shape.stride * tile.queries.length));
       if (turn !== undefined) await turn;
       const words = tile.loadEligible(chunk, firstRow, rowCount);
-      if (words !== undefined) runSpan(kind, { shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
+      if (words !== undefined)
+        runSpan(kind, { view, shape, chunk, index, first, rowCount, firstRow, words }, tile, counters);
       tile.rows += rowCount;
       first += rowCount;
     }
@@ -234,6 +237,8 @@ export class Scanner {
     const bytes = kind === "codes" ? tile.codeStride : shape.rowBytes;
     const limits = [shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows)];
     if (queries >= 4) limits.push(LIMITS.spanBytes / bytes);
+    // What codes let through is looked up in the rows: many of them where many are wanted.
+    if (kind === "codes" && tile.hasShortlists) limits.push((2 * LIMITS.spanBytes) / shape.rowBytes);
     if (kind === "estimates" && shape.precision !== "f32") limits.push(shape.scratch.decodedRows);
     return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), scanCost(shape.stride * queries), 1);
   }

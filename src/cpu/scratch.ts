@@ -37,6 +37,7 @@ interface Views {
   readonly coefficients: Float32Array;
   readonly eligible: Uint32Array;
   readonly hits: Uint32Array;
+  readonly estimates: Float32Array;
   readonly distances: Float32Array;
 }
 
@@ -58,6 +59,7 @@ function viewsOf({ stride, blockRows, scratch }: StoreShape, buffer: ArrayBuffer
     ),
     eligible: new Uint32Array(buffer, base + scratch.eligible, scratch.spanPairs / 32 + tileQueries),
     hits: new Uint32Array(buffer, base + scratch.hits, scratch.spanPairs),
+    estimates: new Float32Array(buffer, base + scratch.estimates, scratch.spanPairs),
     distances: new Float32Array(buffer, base + scratch.distances, blockRows),
   };
 }

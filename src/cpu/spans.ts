@@ -1,16 +1,19 @@
 /**
  * One span: rows of one block against all queries of a tile, by one of four scans. What a scan
  * does not rule out gets its canonical distance at once, so that heaps hold nothing but true
- * distances and the answer is exact by construction. Rejected: collecting estimates first and
- * settling at the end, which needs a buffer without a bound when rows tie.
+ * distances and the answer is exact by construction. Where many rows are wanted, estimates are
+ * collected first and settled at the end, or at once after all where too many of them tie.
  */
+import { greatestTruth } from "../core/margin.ts";
 import { hasBit } from "../core/rowset.ts";
 import { codesAt, coefficientPlane, factsAt, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import type { ScanSpan } from "./kernels.ts";
-import type { Chunk } from "./store-view.ts";
-import type { QueryTile } from "./tile.ts";
+import type { Shortlist } from "./shortlist.ts";
+import type { Chunk, StoreView } from "./store-view.ts";
+import { estimateLimit, type QueryTile, type TileQuery } from "./tile.ts";
 
 export interface Span {
+  readonly view: StoreView;
   readonly shape: StoreShape;
   readonly chunk: Chunk;
   /** The block's index in its chunk, and rows `first … first + rowCount − 1` of it. */
@@ -45,8 +48,8 @@ export function scanByCodes(span: Span, tile: QueryTile, settled: Uint32Array): 
     hits: base + shape.scratch.hits,
   });
   // An i8 row is its own codes: a float32 look would see no more.
-  const isRefined = survivors > 0 && shape.estimated !== undefined;
-  settleHits(span, tile, isRefined ? kernels.refine(fullSpan(span, tile), survivors) : survivors, settled);
+  if (shape.estimated === undefined) settleHits(span, tile, survivors, settled);
+  else refineHits(span, tile, survivors, settled);
   return survivors;
 }
 
@@ -57,10 +60,47 @@ export function scanByEstimates(span: Span, tile: QueryTile, settled: Uint32Arra
   if (shape.precision !== "f32") {
     const decoded = chunk.scratch.base + shape.scratch.decoded;
     chunk.kernels.decode(rowsAt(shape, index, first), scalesAt(shape, index, first), span.rowCount, decoded);
-    settleHits(span, tile, chunk.kernels.scanF32({ ...fullSpan(span, tile), rows: decoded }), settled);
+    takeHits(span, tile, chunk.kernels.scanF32({ ...fullSpan(span, tile), rows: decoded }), settled);
     return;
   }
-  settleHits(span, tile, chunk.kernels.scanF32(fullSpan(span, tile)), settled);
+  takeHits(span, tile, chunk.kernels.scanF32(fullSpan(span, tile)), settled);
+}
+
+/** Hits of a float32 scan, which leaves no estimates behind: shortlists have them computed anew. */
+function takeHits(span: Span, tile: QueryTile, count: number, settled: Uint32Array): void {
+  if (tile.hasShortlists) refineHits(span, tile, count, settled);
+  else settleHits(span, tile, count, settled);
+}
+
+/** Looks at the first `count` hits in float32; what is left goes to the shortlists, or is settled. */
+function refineHits(span: Span, tile: QueryTile, count: number, settled: Uint32Array): void {
+  if (count === 0) return;
+  const { shape, chunk } = span;
+  const estimates = chunk.scratch.base + shape.scratch.estimates;
+  const kept = chunk.kernels.refine(fullSpan(span, tile), count, estimates);
+  settleHits(span, tile, kept, settled);
+}
+
+/** Settles what is on the query's shortlist, and gives it up. */
+export function settleShortlist(view: StoreView, query: TileQuery, at: number, settled: Uint32Array): void {
+  const { shape } = view;
+  const { shortlist } = query;
+  if (shortlist === undefined) return;
+  shorten(view, query, shortlist);
+  for (const row of shortlist.rows) {
+    const { chunk, index } = view.locate(Math.floor(row / shape.blockRows));
+    settleRow(shape, chunk, index, row % shape.blockRows, row, query, at, settled);
+  }
+  query.shortlist = undefined;
+  query.truth = Infinity;
+}
+
+/** Drops from the shortlist what cannot belong to the answer; false when that is hardly anything. */
+function shorten({ longest }: StoreView, query: TileQuery, shortlist: Shortlist): boolean {
+  const kth = shortlist.kth();
+  if (kth === Infinity) return false;
+  query.truth = Math.min(query.truth, greatestTruth(kth, query.margin, query.scale, longest));
+  return shortlist.tighten(estimateLimit(query, query.truth));
 }
 
 /** Compares packed bits, exactly. */
@@ -88,23 +128,43 @@ export function scanCanonically(span: Span, tile: QueryTile, settled: Uint32Arra
   });
 }
 
-/** The first `count` hits in scratch get their canonical distances. */
+/** The first `count` hits in scratch go on the shortlists of their queries; where there is none they get their canonical distances. */
 function settleHits(span: Span, tile: QueryTile, count: number, settled: Uint32Array): void {
-  const { shape, chunk, index, first, firstRow } = span;
-  const { kernels, scratch } = chunk;
-  const out = scratch.base + shape.scratch.distances;
-  const { hits } = scratch.views;
+  const { view, shape, chunk, index, first, firstRow } = span;
+  const { hits, estimates } = chunk.scratch.views;
   for (let h = 0; h < count; h++) {
     const hit = hits[h] ?? 0;
     const at = hit >>> 16;
     const row = hit & 0xffff;
     const query = tile.queries[at];
     if (query === undefined) continue;
-    const stored = rowsAt(shape, index, first + row);
-    const distance = kernels.distance(givenAt(span, at), stored, scalesAt(shape, index, first + row), out);
-    settled[query.index] = (settled[query.index] ?? 0) + 1;
-    if (distance <= query.maxDistance) query.heap.offer(distance, firstRow + row);
+    const { shortlist } = query;
+    if (shortlist === undefined) {
+      settleRow(shape, chunk, index, first + row, firstRow + row, query, at, settled);
+    } else if (!shortlist.add(estimates[h] ?? 0, firstRow + row)) {
+      // Where nothing can be dropped, estimates tie: only true distances tell.
+      if (!shorten(view, query, shortlist)) settleShortlist(view, query, at, settled);
+      h--; // the row itself is still to be taken
+    }
   }
+}
+
+/** Offers row `slot` of a block, row `row` of the store, to the query's heap. `at`: the query's place in the tile. */
+function settleRow(
+  shape: StoreShape,
+  { kernels, scratch }: Chunk,
+  index: number,
+  slot: number,
+  row: number,
+  query: TileQuery,
+  at: number,
+  settled: Uint32Array,
+): void {
+  const given = scratch.base + shape.scratch.givenQueries + at * shape.stride * 4;
+  const out = scratch.base + shape.scratch.distances;
+  const distance = kernels.distance(given, rowsAt(shape, index, slot), scalesAt(shape, index, slot), out);
+  settled[query.index] = (settled[query.index] ?? 0) + 1;
+  if (distance <= query.maxDistance) query.heap.offer(distance, row);
 }
 
 /** The span as the kernels take it that read rows in full. */

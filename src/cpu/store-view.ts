@@ -22,6 +22,8 @@ export class StoreView {
   /** What rows and queries are coded by, and what does it. */
   basis: CodeBasis | undefined;
   encoder: Encoder | undefined;
+  /** The largest norm of a row that the running task may meet. */
+  longest = 0;
   readonly #chunks: Chunk[] = [];
   readonly #placed = new Map<number, Located>();
 

@@ -7,7 +7,7 @@
  */
 import { scanBound } from "../core/certificate.ts";
 import {
-  admissibleEstimate,
+  admissible,
   COMFORT_MAX,
   isComfortable,
   scanMargin,
@@ -15,11 +15,13 @@ import {
   toEstimateScale,
   unitExponent,
 } from "../core/margin.ts";
+import { LIMITS } from "../core/limits.ts";
 import { ceilF32, floorF32, roundUpF32 } from "../core/rounding.ts";
 import { NearestHeap } from "../core/topk.ts";
 import type { CodeBasis, Encoder } from "./encoder.ts";
 import type { Kernels } from "./kernels.ts";
 import { codeStride, coefficientPlane, type StoreShape } from "./layout.ts";
+import { Shortlist } from "./shortlist.ts";
 import type { Chunk } from "./store-view.ts";
 import type { ScanTask, TaskBlock } from "./tasks.ts";
 
@@ -39,6 +41,10 @@ export interface TileQuery {
   readonly margin: ScanMargin;
   /** Rows it may find. */
   readonly bits: Uint32Array;
+  /** Where many rows are wanted, and float32 estimates can be had; rows in it are not in the heap. */
+  shortlist: Shortlist | undefined;
+  /** The most that the true distance of a row of the answer can be, in estimate scale, by the shortlist. */
+  truth: number;
 }
 
 /** A tile's queries as codes. */
@@ -74,6 +80,7 @@ export class QueryTile {
   /** [queries] */
   readonly #limits: Float32Array;
   readonly #bounds: Float64Array;
+  readonly #truths: Float64Array;
   readonly #loaded = new Set<Chunk>();
   #codes: TileCodes | undefined;
 
@@ -86,6 +93,7 @@ export class QueryTile {
     this.sharesBits = this.queries.every((q) => q.bits === one?.bits);
     this.#limits = new Float32Array(count).fill(Infinity);
     this.#bounds = new Float64Array(count).fill(Number.NaN);
+    this.#truths = new Float64Array(count).fill(Number.NaN);
   }
 
   get codeStride(): number {
@@ -98,6 +106,10 @@ export class QueryTile {
 
   get isCoded(): boolean {
     return this.#codes !== undefined;
+  }
+
+  get hasShortlists(): boolean {
+    return this.queries.some((q) => q.shortlist !== undefined);
   }
 
   /** Gives up the codes: the rest of the rows is scanned in full. */
@@ -176,15 +188,13 @@ export class QueryTile {
       const q = this.queries[i];
       if (q === undefined) continue;
       const bound = Math.min(q.heap.bound, q.maxDistance);
-      if (bound === this.#bounds[i]) continue;
+      if (bound === this.#bounds[i] && q.truth === this.#truths[i]) continue;
       this.#bounds[i] = bound;
+      this.#truths[i] = q.truth;
       if (estimated === undefined) limits[i] = bound;
-      else {
-        const limit = admissibleEstimate(estimated, bound, q.scale, q.margin);
-        limits[i] = Number.isFinite(limit) ? limit + Math.abs(limit) * 2 ** -22 : limit;
-      }
+      else limits[i] = estimateLimit(q, Math.min(toEstimateScale(estimated, bound, q.scale), q.truth));
       if (codes === undefined || coded === undefined) continue;
-      const nearest = toEstimateScale(coded, bound, q.scale);
+      const nearest = Math.min(toEstimateScale(coded, bound, q.scale), q.truth);
       codes.coefficients[4 * plane + i] = ceilF32(nearest + (codes.offsets[i] ?? 0));
     }
     const { views } = chunk.scratch;
@@ -221,16 +231,30 @@ export class QueryTile {
 
 function tileQuery(shape: StoreShape, task: ScanTask, index: number): TileQuery {
   const norm = task.norms[index] ?? 0;
+  const wanted = task.wanted[index] ?? 0;
   const scale = shape.metric === "dot" ? 2 ** unitExponent(norm) : 1;
   return {
     index,
-    heap: new NearestHeap(task.wanted[index] ?? 0),
+    heap: new NearestHeap(wanted),
     maxDistance: task.maxDistances[index] ?? Infinity,
     norm,
     scale,
     margin: marginOf(shape, task, norm * scale, scale),
+    shortlist: wanted >= LIMITS.shortlistFrom && hasShortlist(shape) ? new Shortlist(wanted) : undefined,
+    truth: Infinity,
     bits: task.eligibilities[task.eligibilityOf[index] ?? 0]?.bits ?? new Uint32Array(0),
   };
+}
+
+/** Whether pairs have float32 estimates (assembly/refine.ts). */
+function hasShortlist({ precision, estimated }: StoreShape): boolean {
+  return precision !== "i8" && estimated !== undefined && estimated !== "manhattan";
+}
+
+/** What an estimate may be at most, as float32 sees it, of a row whose true distance is at most `truth` in that scale. */
+export function estimateLimit(query: TileQuery, truth: number): number {
+  const limit = admissible(truth, query.margin);
+  return Number.isFinite(limit) ? limit + Math.abs(limit) * 2 ** -22 : limit;
 }
 
 function marginOf(shape: StoreShape, task: ScanTask, norm: number, scale: number): ScanMargin {

@@ -6,8 +6,7 @@
 import type { RowSource } from "../core/backend.ts";
 import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
 import { meanOf, learnProjection, type LearntProjection, sampleRows } from "../core/learn.ts";
-import { LIMITS } from "../core/limits.ts";
-import type { WorkSlices } from "../core/slices.ts";
+import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
 import type { DeviceMemory } from "./memory.ts";
 import { indexExponent } from "./query.ts";
@@ -81,7 +80,7 @@ export class ScanChoice {
     this.#triedRows = rowCount;
     try {
       const count = Math.min(rowCount, basisSampleRows(dimensions));
-      const learnt = await this.#sliced(learning(this.#source, metric, rowCount, count), slices);
+      const learnt = await inSlices(learning(this.#source, metric, rowCount, count), slices, () => this.#isStopped);
       if (learnt === undefined) return;
       this.#projection = learnt.transposed;
       if (metric === "euclidean") this.#mean = learnt.mean;
@@ -99,17 +98,6 @@ export class ScanChoice {
     if (this.#options.scan === "auto" && this.#rescans > MOST_RESCANS * this.#queries) this.#isGivenUp = true;
     this.#queries /= 2;
     this.#rescans /= 2;
-  }
-
-  /** Runs a generator that yields its work, in slices; undefined when stopped. */
-  async #sliced<T>(work: Generator<number, T>, slices: WorkSlices): Promise<T | undefined> {
-    for (;;) {
-      if (this.#isStopped) return undefined;
-      const step = work.next();
-      if (step.done === true) return step.value;
-      const turn = slices.take(step.value);
-      if (turn !== undefined) await turn;
-    }
   }
 
   #metric(): ProductMetric | undefined {

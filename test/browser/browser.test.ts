@@ -4,6 +4,7 @@ import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { isCertifiable, isProduct } from "../contract/run.ts";
 import { CONTRACT_CASES } from "../contract/cases.ts";
 import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
@@ -39,11 +40,21 @@ const SETTINGS: readonly Setting[] = [
     inWorkers: true,
   },
   {
+    name: "Web Workers without isolation, certified by three directions",
+    isolated: false,
+    claim: "wasm",
+    backend: "cpu",
+    scan: "certified",
+    internals: { cpu: { learnRows: 1, directions: 3, blockRows: 64 } },
+    inWorkers: true,
+    kernels: ["scan_i8"],
+  },
+  {
     name: "Web Workers on shared memory",
     isolated: true,
     claim: "wasm",
     backend: "cpu",
-    internals: {},
+    internals: { cpu: { pageWork: 0 } },
     inWorkers: true,
   },
 ];
@@ -110,9 +121,8 @@ describe.skipIf(!browserAvailable())("in headless Chromium", () => {
 
   describe.each(SETTINGS)("contract on $name", ({ name, isolated: isIsolated, ...under }) => {
     let ran = 0;
-    const isCertifiable = (c: (typeof CONTRACT_CASES)[number]): boolean =>
-      c.precision !== "b1" && c.metric !== "manhattan";
-    const cases = CONTRACT_CASES.filter((c) => under.scan !== "certified" || isCertifiable(c));
+    const certifies = under.backend === "cpu" ? isCertifiable : isProduct;
+    const cases = CONTRACT_CASES.filter((c) => under.scan !== "certified" || certifies(c));
     test.each(cases)("$name", async (c) => {
       // Each WASM memory takes 8 GiB of a page's address space until it is collected, and nothing else here makes garbage.
       if (ran % 16 === 0) await page(isIsolated).requestGC();

@@ -2,7 +2,7 @@
 import { createIndex, type IndexOptions, RowSet } from "nearfield";
 import { crashWorker, type Internals, loseDevice, withInternals } from "nearfield/testing";
 import { CONTRACT_CASES, type ContractCase } from "../contract/cases.ts";
-import { checkClaim, type Claim, expectation, runCase } from "../contract/run.ts";
+import { checkClaim, type Claim, codesReady, expectation, runCase } from "../contract/run.ts";
 
 export interface PageBackend {
   readonly claim: Claim;
@@ -38,7 +38,9 @@ const pageApi = {
     };
     const create = (options: object): ReturnType<typeof createIndex> =>
       createIndex(withInternals({ ...(options as IndexOptions), ...own }, internals));
-    const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expectation(c));
+    const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expectation(c), (index) =>
+      codesReady(index, internals),
+    );
     return [...outcome.problems, ...checkClaim(under.claim, outcome, under.inWorkers, under.kernels)];
   },
 

@@ -1,11 +1,20 @@
 /** The contract table on every backend of Node, against the float64 oracle (DESIGN rules 1, 2, 6, 7). */
-import { createIndex, type IndexOptions, RowSet, type VectorIndex } from "nearfield";
+import { createIndex, type IndexOptions, RowSet } from "nearfield";
 import { type Internals, withInternals } from "nearfield/testing";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { gpuAvailable } from "../setup/backends.ts";
 import { openTestDevice, type TestDevice } from "../setup/device.ts";
 import { CONTRACT_CASES, CONTRACT_SEED, type ContractCase } from "./cases.ts";
-import { checkClaim, type Claim, type Expectation, expectation, runCase } from "./run.ts";
+import {
+  checkClaim,
+  type Claim,
+  codesReady,
+  type Expectation,
+  expectation,
+  isCertifiable,
+  isProduct,
+  runCase,
+} from "./run.ts";
 
 interface BackendUnderTest {
   readonly name: string;
@@ -26,14 +35,20 @@ const SMALL_GEMM = { gemm: 1, autotune: 0, gemmShape: 2, gemmFrom: 1 };
 const GEMM_KINDS = new Set(["f32 cosine", "f32 dot", "f32 euclidean", "f32 manhattan", "f16 cosine", "i8 euclidean"]);
 /** Int8 codes under one metric: the others are held against scan_i8 bit for bit (test/gpu/codes.test.ts). */
 const MATRIX_KINDS = new Set(["f16 cosine", "f16 dot", "f32 cosine"]);
-const isProduct = (c: ContractCase): boolean =>
-  c.precision !== "b1" && (c.metric === "cosine" || c.metric === "dot" || c.metric === "euclidean");
-
-/** Float32 cannot hold the others' magnitudes, on the CPU: they are compared canonically. */
-const isCertifiable = (c: ContractCase): boolean => isProduct(c) && c.data !== "tiny" && c.data !== "huge";
+/** However small a search is. */
+const IN_WORKERS = { pageWork: 0 };
+const isSmall = (c: ContractCase): boolean => c.rows * c.dimensions * c.queries < 1e6;
 
 const BACKENDS: readonly BackendUnderTest[] = [
   { name: "plain JS in workers", claim: "js", backend: "cpu", internals: { kernels: "js" }, inWorkers: true },
+  {
+    name: "WASM, small searches on the caller's thread",
+    claim: "wasm",
+    backend: "cpu",
+    internals: {},
+    inWorkers: false,
+    appliesTo: isSmall,
+  },
   {
     name: "plain JS on the caller's thread",
     claim: "js",
@@ -41,7 +56,13 @@ const BACKENDS: readonly BackendUnderTest[] = [
     internals: { kernels: "js", usesWorkers: false },
     inWorkers: false,
   },
-  { name: "WASM workers on shared memory", claim: "wasm", backend: "cpu", internals: {}, inWorkers: true },
+  {
+    name: "WASM workers on shared memory",
+    claim: "wasm",
+    backend: "cpu",
+    internals: { cpu: IN_WORKERS },
+    inWorkers: true,
+  },
   {
     name: "WASM workers with copies of the rows",
     claim: "wasm",
@@ -50,13 +71,19 @@ const BACKENDS: readonly BackendUnderTest[] = [
     inWorkers: true,
   },
   // Where the runtime has relaxed SIMD, that is what the settings above run.
-  { name: "WASM workers, simd128", claim: "wasm", backend: "cpu", internals: { kernels: "simd128" }, inWorkers: true },
+  {
+    name: "WASM workers, simd128",
+    claim: "wasm",
+    backend: "cpu",
+    internals: { kernels: "simd128", cpu: IN_WORKERS },
+    inWorkers: true,
+  },
   {
     name: "WASM workers, certified",
     claim: "wasm",
     backend: "cpu",
     options: { scan: "certified" },
-    internals: { cpu: { learnRows: 1e9, blockRows: 64 } },
+    internals: { cpu: { ...IN_WORKERS, learnRows: 1e9, blockRows: 64 } },
     inWorkers: true,
     kernels: ["scan_i8"],
     appliesTo: isCertifiable,
@@ -193,26 +220,12 @@ describe.each(BACKENDS)("contract on $name", (under) => {
         ),
       );
     const outcome = await runCase({ createIndex: create, RowSet: RowSet as never }, c, expected(c), (index) =>
-      coded(index, internals),
+      codesReady(index, internals),
     );
     expect([...outcome.problems, ...checkClaim(claim, outcome, inWorkers, kernels)]).toEqual([]);
     ran.set(name, (ran.get(name) ?? 0) + 1);
   });
 });
-
-/** Waits until all rows have the codes that the internals ask for. */
-async function coded(index: VectorIndex, { cpu }: Internals): Promise<void> {
-  if (cpu === undefined || index.size === 0) return;
-  const directions = index.precision === "i8" ? undefined : cpu["directions"];
-  for (;;) {
-    const { codes } = index.stats().cpu;
-    const isLearnt = codes?.directions === Math.min(directions ?? index.dimensions, index.dimensions);
-    if (isLearnt && codes.codedRows === index.size && codes.learning === null) return;
-    await new Promise((resolve) => {
-      setTimeout(resolve, 2);
-    });
-  }
-}
 
 afterAll(() => {
   for (const [name, count] of ran) console.info(`contract (seed ${CONTRACT_SEED}): ${count} cases on ${name}`);

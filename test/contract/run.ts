@@ -7,6 +7,7 @@ import type { Precision } from "../../src/core/metric.ts";
 import { reference, type ReferenceHit, storedRow } from "../../src/core/reference.ts";
 import type { SearchReport, SearchResult } from "../../src/engine/result.ts";
 import type { IndexStats, VectorIndex } from "../../src/engine/contract.ts";
+import type { Internals } from "../../src/engine/create-index.ts";
 import type { ContractCase } from "./cases.ts";
 import { makeData } from "./data.ts";
 import { uniform } from "./random.ts";
@@ -190,4 +191,25 @@ export function checkClaim(
   const elsewhere = inWorkers ? stats.cpu.rowsScannedInPage : stats.cpu.rowsScannedInWorkers;
   if (scanned === 0 || elsewhere > 0) problems.push(`${scanned} rows scanned where claimed, ${elsewhere} elsewhere`);
   return problems;
+}
+
+/** Whether the case's pair of precision and metric has a bound. */
+export const isProduct = (c: ContractCase): boolean =>
+  c.precision !== "b1" && (c.metric === "cosine" || c.metric === "dot" || c.metric === "euclidean");
+
+/** Float32 cannot hold the others' magnitudes, on the CPU: they are compared canonically. */
+export const isCertifiable = (c: ContractCase): boolean => isProduct(c) && c.data !== "tiny" && c.data !== "huge";
+
+/** Waits until all rows have the codes that the internals ask for. */
+export async function codesReady(index: VectorIndex, { cpu }: Pick<Internals, "cpu">): Promise<void> {
+  if (cpu?.["learnRows"] === undefined || index.size === 0) return;
+  const directions = index.precision === "i8" ? undefined : cpu["directions"];
+  for (;;) {
+    const { codes } = index.stats().cpu;
+    const isLearnt = codes?.directions === Math.min(directions ?? index.dimensions, index.dimensions);
+    if (isLearnt && codes.codedRows === index.size && codes.learning === null) return;
+    await new Promise((resolve) => {
+      setTimeout(resolve, 2);
+    });
+  }
 }

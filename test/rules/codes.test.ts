@@ -19,7 +19,7 @@ function structured(count: number, seed: number): Float32Array {
 }
 
 function open(options: Partial<IndexOptions> = {}, internals: Internals = {}): Promise<VectorIndex> {
-  const cpu = { learnRows: 500, blockRows: 256, ...internals.cpu };
+  const cpu = { pageWork: 0, learnRows: 500, blockRows: 256, ...internals.cpu };
   return createIndex(
     withInternals({ dimensions: D, backend: "cpu", threads: 2, scan: "certified", ...options }, { ...internals, cpu }),
   );

@@ -60,7 +60,7 @@ describe.each(BACKENDS)("a process with a $backend index", ({ backend, isHere })
 });
 
 describe.each<{ name: string; internals: Internals }>([
-  { name: "on shared memory", internals: {} },
+  { name: "on shared memory", internals: { cpu: { pageWork: 0 } } },
   { name: "with copies of the rows", internals: { sharesMemory: false } },
 ])("crashing workers $name", ({ internals }) => {
   const d = 8;

@@ -13,7 +13,7 @@ import type { WorkerHandle, WorkerSpawner } from "../../src/cpu/spawner.ts";
 import { makeData } from "../contract/data.ts";
 
 const D = 8;
-const ROWS = 4000;
+const ROWS = 16_000;
 const QUERIES = 24;
 const { rows, queries } = makeData("gaussian", "euclidean", ROWS, QUERIES, D, 4);
 

@@ -38,7 +38,7 @@ async function coded(
   projection: Projection,
 ): Promise<{
   store: RowStore;
-  search(queries: Float32Array, k: number): Promise<Scanned>;
+  readonly search: (queries: Float32Array, k: number) => Promise<Scanned>;
 }> {
   const count = rows.length / d;
   const store = new RowStore(storeShape(precision, metric, d, 1, true), false);
@@ -204,6 +204,7 @@ describe.each(KERNEL_LEVELS)("certified scans, %s", (level) => {
           for (const [from, to, k] of [
             [0, 1, 3],
             [1, 9, 20],
+            [2, 4, 90], // by shortlist
           ] as const) {
             const asked = queries.subarray(from * D, to * D);
             const result = await search(asked, k);

@@ -64,6 +64,7 @@ function refine<T>(
   perNorms: usize,
   hits: usize,
   count: i32,
+  estimates: usize,
 ): i32 {
   let end = hits;
   const last = hits + (<usize>count << 2);
@@ -79,6 +80,7 @@ function refine<T>(
     else if (metric == DOT) estimate = -pair_sum<T>(DOT, row, query, stride) - load<f32>(perNorms + (q << 2)) * term;
     else estimate = pair_sum<T>(EUCLIDEAN, row, query, stride);
     if (estimate <= load<f32>(limits + (q << 2))) {
+      store<f32>(estimates + (end - hits), estimate);
       store<u32>(end, hit);
       end += 4;
     }
@@ -88,7 +90,7 @@ function refine<T>(
 
 /**
  * Of `count` pairs (query << 16 | row) in `hits`, keeps in place those whose estimate is within
- * `limits`; returns how many. Rows and queries: `stride` floats each; cosine, dot or euclidean.
+ * `limits`, and writes these to `estimates`; returns how many. Rows and queries: `stride` floats each; cosine, dot or euclidean.
  */
 export function refine_f32(
   metric: i32,
@@ -100,8 +102,9 @@ export function refine_f32(
   perNorms: usize,
   hits: usize,
   count: i32,
+  estimates: usize,
 ): i32 {
-  return refine<Float>(metric, rows, terms, stride, queries, limits, perNorms, hits, count);
+  return refine<Float>(metric, rows, terms, stride, queries, limits, perNorms, hits, count, estimates);
 }
 
 /** The same for rows of `stride` halves. */
@@ -115,6 +118,7 @@ export function refine_f16(
   perNorms: usize,
   hits: usize,
   count: i32,
+  estimates: usize,
 ): i32 {
-  return refine<Half>(metric, rows, terms, stride, queries, limits, perNorms, hits, count);
+  return refine<Half>(metric, rows, terms, stride, queries, limits, perNorms, hits, count, estimates);
 }
