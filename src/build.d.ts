@@ -12,13 +12,13 @@ declare module "*?inline-source" {
 }
 
 declare module "*?wasm-bytes" {
-  /** The module as base64. */
+  /** The module deflated, as base64. */
   const base64: string;
   export default base64;
 }
 
 declare module "*?wasm-bytes=relaxed-simd" {
-  /** The module, with relaxed SIMD, as base64. */
+  /** The module, with relaxed SIMD, deflated, as base64. */
   const base64: string;
   export default base64;
 }

@@ -4,8 +4,8 @@ import relaxed from "./assembly/relaxed.ts?wasm-bytes=relaxed-simd";
 import type { KernelBytes } from "./kernels.ts";
 import { customSection } from "./module-bytes.ts";
 
-export function inlinedKernels(): KernelBytes {
-  return { simd: fromBase64(simd), relaxed: fromBase64(relaxed) };
+export async function inlinedKernels(): Promise<KernelBytes> {
+  return { simd: await inflated(simd), relaxed: await inflated(relaxed) };
 }
 
 /**
@@ -18,9 +18,8 @@ export function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
   return { simd: file, relaxed: section };
 }
 
-function fromBase64(text: string): Uint8Array<ArrayBuffer> {
-  const binary = atob(text);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  return bytes;
+async function inflated(base64: string): Promise<Uint8Array<ArrayBuffer>> {
+  const deflated = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
+  const bytes = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
+  return new Uint8Array(await new Response(bytes).arrayBuffer());
 }

@@ -72,7 +72,7 @@ export async function openCpu(spawner: WorkerSpawner, request: CpuRequest): Prom
 
 /** The inlined kernels, or those in the file at `wasmUrl`; without the relaxed build where simd128 is forced. */
 async function loadKernels(spawner: WorkerSpawner, { wasmUrl, kernels }: CpuRequest): Promise<KernelBytes> {
-  const bytes = wasmUrl === undefined ? inlinedKernels() : await loadFile(spawner, wasmUrl);
+  const bytes = wasmUrl === undefined ? await inlinedKernels() : await loadFile(spawner, wasmUrl);
   return kernels === "simd128" ? { simd: bytes.simd } : bytes;
 }
 

@@ -18,7 +18,7 @@ type CodedPrecision = (typeof PRECISIONS)[number];
 
 let module: WebAssembly.Module;
 beforeAll(async () => {
-  module = await WebAssembly.compile(inlinedKernels().simd);
+  module = await WebAssembly.compile((await inlinedKernels()).simd);
 });
 
 /** Element i of a row, by kind; every kind that once looked dangerous. */

@@ -3,7 +3,7 @@ import { setFlagsFromString } from "node:v8";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
 import { compileKernels, kernelLevel, type KernelLevel, type KernelModules } from "../../src/cpu/kernels.ts";
 
-const bytes = inlinedKernels();
+const bytes = await inlinedKernels();
 
 // Node 20 has relaxed SIMD behind a flag, and right only in its optimising compiler; later ones do not know the flag.
 // A test file has a process of its own.

@@ -16,7 +16,7 @@ const modules = KERNEL_MODULES["relaxed-simd"];
 const simdModules = KERNEL_MODULES.simd128;
 
 test("every build compiles for both kinds of memory, and the level says what runs", async () => {
-  const bytes = inlinedKernels();
+  const bytes = await inlinedKernels();
   for (const kernels of [modules.owned, modules.shared, simdModules.owned, simdModules.shared]) {
     expect(kernels?.simd).toBeInstanceOf(WebAssembly.Module);
   }

@@ -18,7 +18,7 @@ import { normal } from "../contract/random.ts";
 
 let multiply: Multiply;
 beforeAll(async () => {
-  multiply = kernelMultiply(await WebAssembly.compile(inlinedKernels().simd));
+  multiply = kernelMultiply(await WebAssembly.compile((await inlinedKernels()).simd));
 });
 
 /** Deviation 2^(−i/4) on axis i, about 3. */

@@ -40,8 +40,8 @@ describe("withSharedMemory", () => {
     expect([...got]).toEqual([...module([0x80, 1], 3, 1, 0x80, 0x80, 4)]);
   });
 
-  test("the kernels, so changed, take shared memory and nothing else", () => {
-    const { simd } = inlinedKernels();
+  test("the kernels, so changed, take shared memory and nothing else", async () => {
+    const { simd } = await inlinedKernels();
     const shared = new WebAssembly.Module(withSharedMemory(simd));
     const memory = new WebAssembly.Memory({ initial: 1, maximum: 2, shared: true });
     expect(Object.keys(new WebAssembly.Instance(shared, { env: { memory } }).exports)).toContain("scan_f32");
@@ -82,8 +82,8 @@ describe("custom sections", () => {
     );
   });
 
-  test("a file with the relaxed build inside splits into modules that hold the same", () => {
-    const { simd, relaxed = new Uint8Array() } = inlinedKernels();
+  test("a file with the relaxed build inside splits into modules that hold the same", async () => {
+    const { simd, relaxed = new Uint8Array() } = await inlinedKernels();
     const split = splitKernels(withCustomSection(simd, "relaxed", relaxed));
     expect(split.relaxed).toEqual(relaxed);
     expect(WebAssembly.Module.exports(new WebAssembly.Module(split.simd))).toEqual(

@@ -17,6 +17,7 @@ const D = 21;
 const ROWS = 2500; // three blocks
 const QUERIES = 7;
 const K = 5;
+const kernels = await inlinedKernels();
 const gauss = normal(3);
 const rows = Float32Array.from({ length: ROWS * D }, gauss);
 const queries = Float32Array.from({ length: QUERIES * D }, gauss);
@@ -51,7 +52,7 @@ function open(precision: Precision, metric: Metric, where: (typeof PLACES)[numbe
     threads: 2,
     spawner: nodeSpawner,
     workerUrl: undefined,
-    kernels: where.wasm ? inlinedKernels() : null,
+    kernels: where.wasm ? kernels : null,
     sharesMemory: where.sharesMemory,
     usesWorkers: where.usesWorkers,
     scan: "auto",
