@@ -13,6 +13,7 @@ import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { LearntProjection } from "../core/learn.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
+import { rowFormat } from "../core/stored-rows.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
@@ -97,8 +98,9 @@ export class CpuBackend implements ExactBackend {
     this.info = { name: `${LEVEL_NAMES[simd]} on ${where}`, threads: options.threads, simd };
     // One scratch area more than workers: the caller's thread may have to join in.
     const { precision, metric, dimensions, scan } = options;
+    const { rowBytes } = rowFormat(precision, metric, dimensions);
     // i8 rows are their own codes, whatever the scan is called.
-    const isCoded = scan !== "full" || precision === "i8";
+    const isCoded = precision === "i8" || scan === "certified" || (scan === "auto" && rowBytes >= LIMITS.codedRowBytes);
     this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded, options.blockRows);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
@@ -162,11 +164,14 @@ export class CpuBackend implements ExactBackend {
   }
 
   release(store: RowStore): void {
-    this.#keepers.get(store)?.stop();
+    const stopped = this.#keepers.get(store)?.stop() ?? Promise.resolve();
     this.#keepers.delete(store);
-    this.#pool?.release(store);
-    this.#inPageChunks.delete(store.id);
-    void this.#inPage?.then((scanner) => scanner.release(store.id));
+    // What the keeper has under way still gives workers rows.
+    void stopped.then(async () => {
+      this.#pool?.release(store);
+      this.#inPageChunks.delete(store.id);
+      (await this.#inPage)?.release(store.id);
+    });
   }
 
   /** Fault injection: kills a worker, if there are any. */
@@ -184,7 +189,7 @@ export class CpuBackend implements ExactBackend {
   }
 
   close(): void {
-    for (const keeper of this.#keepers.values()) keeper.stop();
+    for (const keeper of this.#keepers.values()) void keeper.stop();
     this.#pool?.close();
   }
 
@@ -224,15 +229,15 @@ export class CpuBackend implements ExactBackend {
     onProgress: (done: number) => void,
     isStopped: () => boolean,
   ): Promise<LearntProjection | undefined> {
-    let work = startLearningWork(request);
-    while (!isStopped()) {
+    for (let hasBegun = false; !isStopped(); hasBegun = true) {
       const part = { slot: this.#usable()[0] ?? 0, first: 0, count: 0, blocks: [] };
+      const work = hasBegun ? learnOnWork(store) : startLearningWork(store, request);
       const [answer] = await this.#runParts(store, [part], () => work);
       const step = answer?.result;
-      if (step?.learnt !== undefined) return step.learnt;
-      // A worker that replaced another knows of nothing.
-      work = step === undefined ? startLearningWork(request) : learnOnWork();
-      onProgress(step?.done ?? 0);
+      if (step === undefined) throw new Error("the worker that was learning is no more");
+      if (step.failure !== undefined) throw new Error(step.failure);
+      if (step.learnt !== undefined) return step.learnt;
+      onProgress(step.done);
     }
     return undefined;
   }
@@ -274,7 +279,12 @@ export class CpuBackend implements ExactBackend {
 
   /** Runs every part, on other slots where its own is retired meanwhile. */
   async #runParts<T>(store: RowStore, parts: readonly Part[], workOf: (part: Part) => Work<T>): Promise<Done<T>[]> {
-    return (await Promise.all(parts.map((part) => this.#runPart(store, part, workOf)))).flat();
+    const outcomes = await Promise.allSettled(parts.map((part) => this.#runPart(store, part, workOf)));
+    // Nobody is still at work when a failure is told.
+    return outcomes.flatMap((outcome) => {
+      if (outcome.status === "rejected") throw outcome.reason;
+      return outcome.value;
+    });
   }
 
   async #runPart<T>(store: RowStore, part: Part, workOf: (part: Part) => Work<T>): Promise<Done<T>[]> {
@@ -296,7 +306,7 @@ export class CpuBackend implements ExactBackend {
       try {
         return {
           part,
-          result: await this.#pool.run(part.slot, store, part.blocks, (api) => work.inWorker(api)),
+          result: await this.#pool.run(part.slot, store, part.blocks, (api) => work.inWorker(api), work.isExpendable),
           isInPage: false,
         };
       } catch (cause) {

@@ -11,8 +11,11 @@ import { identityProjection, type Projection } from "../core/encoding.ts";
 import type { EventSink } from "../core/events.ts";
 import { type LearntProjection, learningWork, meanOf, sampleRows } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
+import { COMFORT_MAX } from "../core/margin.ts";
+import { rowNorm } from "../core/matrix.ts";
 import { ReadersWriterLock } from "../core/lock.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
+import { encodingWork } from "./encoder.ts";
 import type { LearnRequest } from "./learner.ts";
 import type { RowStore } from "./row-store.ts";
 import type { CodeUse, EncodeTask } from "./tasks.ts";
@@ -44,6 +47,8 @@ export interface CodeOptions {
 
 /** Rows are learnt from anew when there are so many times as many. */
 const GROWTH = 16;
+/** Attempts that may fail, of all that a store's keeper makes: each may have cost a worker. */
+const MOST_FAILURES = 3;
 /** Scans of the whole store without codes after which a store nobody prepared gets them. */
 const LEAST_SCANS = 8;
 
@@ -65,9 +70,15 @@ export class CodeKeeper {
   #learning: number | null = null;
   #scannedUnprepared = 0;
   #isPrepared = false;
-  #isGivenUp = false;
+  /** Something changed since the keeper last looked. */
+  #isAsked = false;
+  /** Rows when codes were found not to be worth it; +∞ where they could not be made. */
+  #givenUpRows = 0;
+  #failures = 0;
   #isStopped = false;
   #running: Promise<void> | undefined;
+  /** Blocks before this one have their codes, as far as this run has seen. */
+  #cursor = 0;
 
   constructor(store: RowStore, metric: ProductMetric, workshop: CodeWorkshop, options: CodeOptions) {
     this.#store = store;
@@ -89,6 +100,7 @@ export class CodeKeeper {
   /** Rows were added or changed, and searches will scan them: begins to bring the codes up to them. */
   prepare(): void {
     this.#isPrepared = true;
+    this.#isAsked = true;
     this.#running ??= this.#run().finally(() => {
       this.#running = undefined;
     });
@@ -113,32 +125,50 @@ export class CodeKeeper {
     return { directions: basis.length, codedRows, learning: this.#learning };
   }
 
-  /** Ends what is under way, for good. */
-  stop(): void {
+  /** Ends what is under way, for good; resolves when nothing is. */
+  async stop(): Promise<void> {
     this.#isStopped = true;
+    await this.#running;
   }
 
   async #run(): Promise<void> {
-    try {
-      while (!this.#isStopped) {
-        await this.#chooseBasis();
-        if (this.#store.basis === undefined) return;
-        const blocks = this.#missing();
-        if (blocks.length > 0) await this.#encode(blocks);
-        else if (this.#shallLearn) await this.#learn();
-        else return;
+    while (this.#isAsked && !this.#isStopped) {
+      this.#isAsked = false;
+      this.#cursor = 0;
+      try {
+        while (await this.#workOn());
+      } catch (cause) {
+        if (this.#isStopped) return; // the pool was closed under it
+        await this.#fail(cause);
       }
-    } catch (cause) {
-      if (this.#isStopped) return; // the pool was closed under it
-      this.#isGivenUp = true;
-      await this.#setBasis(undefined);
-      this.#options.emit({
-        code: "codes-abandoned",
-        level: "warning",
-        message: `int8 codes of the rows could not be made (${String(cause)}): searches scan rows in full, which is slower`,
-        cause,
-      });
     }
+  }
+
+  /** One turn of what is to be done; false when there is nothing. */
+  async #workOn(): Promise<boolean> {
+    if (this.#isStopped) return false;
+    await this.#chooseBasis();
+    if (this.#store.basis === undefined) return false;
+    const blocks = this.#missing();
+    if (blocks.length > 0) await this.#encode(blocks);
+    else if (this.#shallLearn) await this.#learn();
+    else return false;
+    return true;
+  }
+
+  /** Tries again from the start a few times: a worker may have been killed for other reasons. */
+  async #fail(cause: unknown): Promise<void> {
+    this.#isAsked = true;
+    this.#coded.clear();
+    if (++this.#failures < MOST_FAILURES) return;
+    this.#givenUpRows = Infinity;
+    await this.#setBasis(undefined);
+    this.#options.emit({
+      code: "codes-abandoned",
+      level: "warning",
+      message: `int8 codes of the rows could not be made (${String(cause)}): searches scan rows in full, which is slower`,
+      cause,
+    });
   }
 
   async #chooseBasis(): Promise<void> {
@@ -149,13 +179,17 @@ export class CodeKeeper {
   #identity(): Projection {
     const store = this.#store;
     const isCentred = this.#metric === "euclidean" && store.precision !== "i8";
-    this.#plain ??= identityProjection(store.dimensions, isCentred ? meanOf(store, store.rowCount) : undefined);
+    if (this.#plain === undefined) {
+      const mean = isCentred ? meanOf(store, store.rowCount) : undefined;
+      this.#plain = identityProjection(store.dimensions, mean !== undefined && isNear(mean) ? mean : undefined);
+    }
     return this.#plain;
   }
 
   async #setBasis(projection: Projection | undefined): Promise<void> {
     await this.#lock.write(() => {
       this.#coded.clear();
+      this.#cursor = 0;
       this.#applied = projection;
       this.#store.basis = projection === undefined ? undefined : { ...projection, id: ++this.#lastId };
     });
@@ -163,7 +197,7 @@ export class CodeKeeper {
 
   get #isWorthCodes(): boolean {
     const { rowCount, rowBytes, precision } = this.#store;
-    if (rowCount === 0 || this.#isGivenUp) return false;
+    if (rowCount === 0 || rowCount < GROWTH * this.#givenUpRows) return false;
     const { scan, codedBytes } = this.#options;
     // i8 rows are their own codes, and have no other fast scan.
     if (precision === "i8" || scan === "certified") return true;
@@ -175,22 +209,22 @@ export class CodeKeeper {
     const store = this.#store;
     const { basis } = store;
     if (basis === undefined) return [];
-    const cost = basis.vectors === undefined ? 8 * store.stride : 2 * basis.length * store.stride;
-    const most = Math.max(32, Math.floor(LIMITS.encodeWork / cost));
+    const most = Math.max(32, Math.floor(LIMITS.encodeWork / encodingWork(basis)));
     const found: EncodeTask["blocks"][number][] = [];
-    for (const [block, { firstRow, version }] of store.blocks.entries()) {
+    for (let block = this.#cursor; block < store.blocks.length && found.length < this.#workshop.width; block++) {
+      const { firstRow, version } = store.blocks[block] ?? { firstRow: 0, version: 0 };
       const end = Math.min(store.blockRows, store.rowCount - firstRow);
       const known = this.#coded.get(block);
       const from = known?.version === version ? known.rows : 0;
-      if (from >= end) continue;
-      found.push({ block, version, rowCount: Math.min(end, from + most) });
-      if (found.length === this.#workshop.width) break;
+      if (from < end) found.push({ block, version, rowCount: Math.min(end, from + most) });
+      else if (found.length === 0) this.#cursor = block + 1;
     }
     return found;
   }
 
   async #encode(blocks: EncodeTask["blocks"]): Promise<void> {
     await this.#lock.write(async () => {
+      if (this.#isStopped) return;
       await this.#workshop.encode(this.#store, blocks);
       for (const { block, version, rowCount } of blocks) this.#coded.set(block, { version, rows: rowCount });
     });
@@ -222,10 +256,19 @@ export class CodeKeeper {
         () => this.#isStopped,
       );
       if (learnt === undefined) return;
-      if (this.#options.scan === "auto" && learnt.expectedBytesPerRow >= learnt.fullBytesPerRow) this.#isGivenUp = true;
-      this.#learnt = learnt.projection;
+      const isWorthless = learnt.expectedBytesPerRow >= learnt.fullBytesPerRow;
+      if (this.#options.scan === "auto" && isWorthless) this.#givenUpRows = rowCount;
+      this.#learnt = isNear(learnt.mean) ? learnt.projection : undefined;
+    } catch (cause) {
+      this.#triedRows = 0;
+      throw cause;
     } finally {
       this.#learning = null;
     }
   }
+}
+
+/** Whether float32 holds what becomes of rows of ordinary size when they are centred by it. */
+function isNear(mean: Float32Array): boolean {
+  return rowNorm(mean, 0, mean.length) <= COMFORT_MAX;
 }

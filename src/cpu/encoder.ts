@@ -19,12 +19,18 @@ import { halfToFloat } from "../core/half.ts";
 import { LIMITS } from "../core/limits.ts";
 import { roundUpF32 } from "../core/rounding.ts";
 import type { RowFormat } from "../core/stored-rows.ts";
+import { codeStride } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
 
 /** What rows are projected on; plain data, posted to workers. */
 export interface CodeBasis extends Projection {
   /** Names it; never 0. */
   readonly id: number;
+}
+
+/** Multiply-adds, about, that encoding one vector takes. */
+export function encodingWork({ vectors, length, dimensions }: Projection): number {
+  return vectors === undefined ? 8 * dimensions : 2 * length * dimensions;
 }
 
 /** Where codes and facts of `count` rows go. */
@@ -41,11 +47,6 @@ export interface CodeTarget {
   readonly norms: Float32Array;
   /** [count]: Σ codes, exact. */
   readonly codeSums: Int32Array;
-}
-
-/** Bytes of a row's codes: m, in whole chunks of 16. */
-export function codeStride(projection: Projection): number {
-  return Math.ceil(projection.length / 16) * 16;
 }
 
 export class Encoder {
@@ -79,7 +80,7 @@ export class Encoder {
       precision === "f16"
         ? new Uint16Array(rows.buffer, rows.byteOffset, count * stride)
         : new Float32Array(rows.buffer, rows.byteOffset, count * stride);
-    const width = codeStride(basis);
+    const width = codeStride(basis.length);
     for (let from = 0; from < count; from += this.#pieceRows) {
       const to = Math.min(count, from + this.#pieceRows);
       const piece = values.subarray(from * stride, to * stride);
@@ -108,7 +109,7 @@ export class Encoder {
     codes: Int8Array,
     at: number,
   ): EncodingScalars {
-    const target = codes.subarray(at, at + codeStride(basis));
+    const target = codes.subarray(at, at + codeStride(basis.length));
     const [measured] = this.#coder.encode(basis, query, 1, factor, levels, target);
     if (measured === undefined) throw new Error("bug: one vector, one measurement");
     return roundedUp(basis, this.#metric, measured);
@@ -191,7 +192,7 @@ class PlainCoder implements Coder {
       this.#basis = basis.id;
     }
     const encoder = this.#encoder;
-    const width = codeStride(basis);
+    const width = codeStride(basis.length);
     const all: Measured[] = [];
     for (let row = 0; row < count; row++) {
       const at = row * this.#stride;
@@ -282,7 +283,7 @@ class KernelCoder implements Coder {
     const layout = this.#layoutFor(basis);
     const { buffer } = this.#memory;
     new Uint8Array(buffer, layout.rows).set(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
-    const width = codeStride(basis);
+    const width = codeStride(basis.length);
     this.#kernel.encode_i8(
       layout.rows,
       values instanceof Uint16Array,
@@ -334,7 +335,7 @@ class KernelCoder implements Coder {
 }
 
 function layoutOf(basis: CodeBasis, { stride }: RowFormat, pieceRows: number): Layout {
-  const width = codeStride(basis);
+  const width = codeStride(basis.length);
   const directions = basis.vectors === undefined ? 0 : Math.ceil(basis.length / 4) * 4;
   const bWidth = directions === 0 ? width : stride;
   let end = 16; // 0 is no pointer

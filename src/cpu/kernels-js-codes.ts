@@ -32,7 +32,7 @@ export function scanCodes({ floats, words, codes, wide }: Views, s: CodeSpan): n
         perError * floats[fact + plane]! -
         perResidual * floats[fact + 2 * plane]! -
         perNorm * n;
-      if (low <= limit) count = appendHit(words, s, count, q, r);
+      if (!(low > limit)) count = appendHit(words, s, count, q, r);
     }
   }
   return count;

@@ -98,7 +98,7 @@ export interface KernelModules {
 export async function compileKernels(bytes: KernelBytes): Promise<{ modules: KernelModules; problem?: unknown }> {
   try {
     const owned = await compileBuilds(bytes);
-    if (owned.relaxed !== undefined && !(await isProven(owned.relaxed)))
+    if (owned.relaxed !== undefined && !(await isProven(owned.relaxed).catch(() => false)))
       return await compileKernels({ simd: bytes.simd });
     const simd = withSharedMemory(bytes.simd);
     if (!WebAssembly.validate(simd)) return { modules: { owned } };

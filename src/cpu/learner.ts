@@ -9,6 +9,8 @@ export interface LearnStep {
   /** Multiply-adds done so far, about. */
   readonly done: number;
   readonly learnt?: LearntProjection;
+  /** Why it could not be learnt: no fault of the worker, which goes on. */
+  readonly failure?: string;
 }
 
 export class Learner {
@@ -21,11 +23,15 @@ export class Learner {
 
   /** Learns for about `LIMITS.learnStep` multiply-adds. */
   step(): LearnStep {
-    for (const until = this.#done + LIMITS.learnStep; this.#done < until; ) {
-      const { done, value } = this.#work.next();
-      if (done === true) return { done: this.#done, learnt: value };
-      this.#done += value;
+    try {
+      for (const until = this.#done + LIMITS.learnStep; this.#done < until; ) {
+        const { done, value } = this.#work.next();
+        if (done === true) return { done: this.#done, learnt: value };
+        this.#done += value;
+      }
+      return { done: this.#done };
+    } catch (cause) {
+      return { done: this.#done, failure: String(cause) };
     }
-    return { done: this.#done };
   }
 }

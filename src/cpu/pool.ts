@@ -102,7 +102,8 @@ export class WorkerPool {
 
   /**
    * Runs `call` on the worker of slot `index`, which sees `blocks` of `store` as they are now. A
-   * worker that dies or throws meanwhile is replaced and the call made again. Rejects with
+   * worker that dies or throws meanwhile is replaced and the call made again, but for expendable
+   * work, which rejects with the cause. Rejects with
    * SlotRetiredError after too many deaths, with WorkersBlockedError when none ever started, with
    * WORKER_FAILED when the call throws on a fresh worker too.
    */
@@ -111,6 +112,7 @@ export class WorkerPool {
     store: RowStore,
     blocks: readonly number[],
     call: (api: Comlink.Remote<WorkerApi>) => Promise<T>,
+    isExpendable = false,
   ): Promise<T> {
     const slot = this.#slots[index];
     if (slot === undefined) throw new Error(`no slot ${index}`);
@@ -128,6 +130,7 @@ export class WorkerPool {
         // A death was noticed before this line: the pool listens to it longer than the race does.
         const hasThrown = !worker.isDead;
         this.#replace(slot, worker, cause, false);
+        if (isExpendable) throw cause;
         if (hasThrown && ++exceptions === 2) throw taskFailed(cause);
       } finally {
         if (--slot.pending === 0 && !worker.isDead) worker.handle.setBusy(false);

@@ -12,7 +12,7 @@ import { learnProjection, type LearntProjection } from "../core/learn.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap } from "../core/topk.ts";
 import { LIMITS } from "../core/limits.ts";
-import { type CodeBasis, Encoder } from "./encoder.ts";
+import { type CodeBasis, Encoder, encodingWork } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
 import {
   chunkBytes,
@@ -110,12 +110,15 @@ export class Scanner {
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
-    const most = this.#fitting(shape.scratch.tileQueries, scanCost(32 * shape.stride), 1);
+    const perQuery = Math.max(32 * shape.stride, view.basis === undefined ? 0 : encodingWork(view.basis));
+    const most = this.#fitting(shape.scratch.tileQueries, scanCost(perQuery), 1);
     for (let first = 0; first < task.count; first += most) {
       view.longest = task.blocks.reduce((norm, block) => Math.max(norm, block.maxNorm), 0);
       const tile = new QueryTile(shape, task, first, Math.min(most, task.count - first));
       const { basis, firstChunk } = view;
       if (basis !== undefined && firstChunk !== undefined) {
+        const turn = this.#slices?.take(scanCost(tile.queries.length * encodingWork(basis)));
+        if (turn !== undefined) await turn;
         tile.encode(this.#encoder(view), basis, firstChunk.kernels.queryLevels);
       }
       for (const block of task.blocks) {
@@ -177,7 +180,7 @@ export class Scanner {
     const { shape, basis } = view;
     if (basis === undefined || shape.coded === undefined) return;
     const encoder = this.#encoder(view);
-    const cost = basis.vectors === undefined ? 8 * shape.stride : 2 * basis.length * shape.stride;
+    const cost = scanCost(encodingWork(basis));
     const most = this.#fitting(shape.blockRows, cost, 1);
     for (const { block, version, rowCount } of task.blocks) {
       const { chunk, index } = view.locate(block);

@@ -20,7 +20,7 @@ import { ceilF32, floorF32, roundUpF32 } from "../core/rounding.ts";
 import { NearestHeap } from "../core/topk.ts";
 import type { CodeBasis, Encoder } from "./encoder.ts";
 import type { Kernels } from "./kernels.ts";
-import { codeStride, coefficientPlane, type StoreShape } from "./layout.ts";
+import { codeStride, COEFFICIENTS, coefficientPlane, type StoreShape } from "./layout.ts";
 import { Shortlist } from "./shortlist.ts";
 import type { Chunk } from "./store-view.ts";
 import type { ScanTask, TaskBlock } from "./tasks.ts";
@@ -29,6 +29,8 @@ import type { ScanTask, TaskBlock } from "./tasks.ts";
 const NO_MARGIN: ScanMargin = { relative: 0, perNorm: 0, absolute: 0 };
 /** What a fact n, a float32 norm rounded up, is off by when squared in float32, relatively (encoder.ts). */
 const NORM2_ERROR = 4 * 2 ** -23;
+/** Place of the limits among the arrays of coefficients. */
+const LIMIT = 4;
 
 export interface TileQuery {
   /** Number of the query in its task. */
@@ -125,7 +127,7 @@ export class QueryTile {
     const length = codeStride(basis.length);
     const plane = coefficientPlane(this.#shape.scratch.tileQueries) / 4;
     const codes = new Int8Array(count * length);
-    const coefficients = new Float32Array(5 * plane);
+    const coefficients = new Float32Array(COEFFICIENTS * plane);
     const offsets = new Float64Array(count);
     let weight = 0;
     this.queries.forEach((q, i) => {
@@ -146,6 +148,8 @@ export class QueryTile {
       offsets[i] = bound.absolute - (metric === "cosine" ? 1 : metric === "euclidean" ? query.norm2 : 0);
       if (metric === "euclidean") weight = floorF32(1 - bound.perNorm2);
     });
+    // Beyond float32 the bound says nothing: these queries do without codes.
+    if (!coefficients.every(Number.isFinite) || !offsets.every(Number.isFinite)) return;
     this.#codes = { stride: length, codes, levels, coefficients, offsets, weight };
   }
 
@@ -195,11 +199,11 @@ export class QueryTile {
       else limits[i] = estimateLimit(q, Math.min(toEstimateScale(estimated, bound, q.scale), q.truth));
       if (codes === undefined || coded === undefined) continue;
       const nearest = Math.min(toEstimateScale(coded, bound, q.scale), q.truth);
-      codes.coefficients[4 * plane + i] = ceilF32(nearest + (codes.offsets[i] ?? 0));
+      codes.coefficients[LIMIT * plane + i] = ceilF32(nearest + (codes.offsets[i] ?? 0));
     }
     const { views } = chunk.scratch;
     views.limits.set(limits);
-    if (codes !== undefined) views.coefficients.set(codes.coefficients.subarray(4 * plane), 4 * plane);
+    if (codes !== undefined) views.coefficients.set(codes.coefficients.subarray(LIMIT * plane), LIMIT * plane);
   }
 
   /**
@@ -262,7 +266,7 @@ function marginOf(shape: StoreShape, task: ScanTask, norm: number, scale: number
   if (estimated === undefined) return NO_MARGIN;
   const margin = scanMargin(estimated, dimensions, norm, scale);
   if (precision !== "i8") return margin;
-  // An element of a decoded row is off by 2⁻²⁴ of itself, Σ|x| ≤ √d·‖x‖ (assembly/decode.ts).
+  // An element of a decoded row is off by 2⁻²⁴ of itself, Σ|x| ≤ √d·‖x‖ (assembly/decode_i8.ts).
   const longest = task.blocks.reduce((most, block) => Math.max(most, block.maxNorm), 0);
   return { ...margin, absolute: margin.absolute + 2 ** -23 * Math.sqrt(dimensions) * longest };
 }

@@ -12,6 +12,8 @@ import type { WorkerApi } from "./worker-api.ts";
 export interface Work<T> {
   inWorker(api: Comlink.Remote<WorkerApi>): Promise<T>;
   inPage(scanner: Scanner): Promise<T>;
+  /** Not to be asked of another worker when one dies of it: no query waits for it. */
+  readonly isExpendable?: boolean;
 }
 
 export function scanWork(store: RowStore, batch: Batch, part: Part): Work<TaskResult> {
@@ -40,6 +42,7 @@ export function settleWork(
 export function encodeWork(store: RowStore, blocks: EncodeTask["blocks"], part: Part): Work<void> {
   const task: EncodeTask = { store: store.id, blocks: blocks.filter(({ block }) => part.blocks.includes(block)) };
   return {
+    isExpendable: true,
     inWorker: (api) => api.encode(task),
     inPage: (scanner) => scanner.encode(task),
   };
@@ -48,19 +51,17 @@ export function encodeWork(store: RowStore, blocks: EncodeTask["blocks"], part: 
 /** In the page directions are learnt in slices, without a learner. */
 const noLearner = (): Promise<never> => Promise.reject(new Error("a learner is for workers"));
 
-export function startLearningWork(request: LearnRequest): Work<LearnStep | undefined> {
+/** The request's sample is handed over. */
+export function startLearningWork(store: RowStore, request: LearnRequest): Work<LearnStep | undefined> {
   return {
-    async inWorker(api) {
-      const sample = request.sample.slice();
-      await api.startLearning(Comlink.transfer({ ...request, sample }, [sample.buffer]));
-      return { done: 0 };
-    },
+    isExpendable: true,
+    inWorker: (api) => api.startLearning(store.id, Comlink.transfer(request, [request.sample.buffer as ArrayBuffer])),
     inPage: noLearner,
   };
 }
 
-export function learnOnWork(): Work<LearnStep | undefined> {
-  return { inWorker: (api) => api.learnOn(), inPage: noLearner };
+export function learnOnWork(store: RowStore): Work<LearnStep | undefined> {
+  return { isExpendable: true, inWorker: (api) => api.learnOn(store.id), inPage: noLearner };
 }
 
 /** The task with those of its buffers that belong to it alone. */

@@ -21,10 +21,10 @@ export interface WorkerApi {
   setBasis(store: number, shape: StoreShape, basis: CodeBasis | undefined): void;
   release(store: number): void;
   encode(task: EncodeTask): Promise<void>;
-  /** Begins to learn directions; what was being learnt before is forgotten. */
-  startLearning(request: LearnRequest): void;
+  /** Begins to learn directions for a store; what was being learnt for it before is forgotten. */
+  startLearning(store: number, request: LearnRequest): LearnStep;
   /** Learns on for a bounded while. Undefined when nothing was begun here, as in a worker that replaced another. */
-  learnOn(): LearnStep | undefined;
+  learnOn(store: number): LearnStep | undefined;
   scan(task: ScanTask): Promise<TaskResult>;
   settle(task: SettleTask): Promise<TaskResult>;
   /** Dies at once, as a bug or the operating system would make it. Fault injection only. */

@@ -12,7 +12,7 @@ import type { TaskResult } from "./tasks.ts";
 import type { WorkerApi } from "./worker-api.ts";
 
 let scanner = new Scanner({}, 0);
-let learner: Learner | undefined;
+const learners = new Map<number, Learner>();
 
 const api: WorkerApi = {
   async start(slot, kernels) {
@@ -24,14 +24,18 @@ const api: WorkerApi = {
   putRows: (store, shape, block, first, rows, terms, scales) =>
     scanner.putRows(store, shape, block, first, rows, terms, scales),
   setBasis: (store, shape, basis) => scanner.setBasis(store, shape, basis),
-  release: (store) => scanner.release(store),
-  encode: (task) => scanner.encode(task),
-  startLearning(request) {
-    learner = new Learner(scanner.learning(request));
+  release(store) {
+    scanner.release(store);
+    learners.delete(store);
   },
-  learnOn() {
-    const step = learner?.step();
-    if (step?.learnt !== undefined) learner = undefined;
+  encode: (task) => scanner.encode(task),
+  startLearning(store, request) {
+    learners.set(store, new Learner(scanner.learning(request)));
+    return { done: 0 };
+  },
+  learnOn(store) {
+    const step = learners.get(store)?.step();
+    if (step?.learnt !== undefined || step?.failure !== undefined) learners.delete(store);
     return step;
   },
   scan: async (task) => handOver(await scanner.scan(task)),

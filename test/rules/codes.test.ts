@@ -90,15 +90,17 @@ describe.each(METRICS)("%s", (metric) => {
     await index.replace(row, far);
     now.set(far, row * D);
     expect((await expectExact(index, now.subarray(0, 2000 * D), queries, 10)).scan.method).not.toBe("full");
-    await index.replace(17, old);
-    now.set(old, 17 * D);
+    // The farthest row of all becomes the nearest: its old codes would rule it out.
+    const farthest = (await index.search(query, { k: 2000 })).hits().at(-1)?.row ?? 0;
+    await index.replace(farthest, old);
+    now.set(old, farthest * D);
     await expectExact(index, now.subarray(0, 2000 * D), queries, 10);
     await index.add(rows.subarray(2000 * D));
     await expectExact(index, now, queries, 10);
-    await index.remove([17]);
-    await expectExact(index, now, queries, 10, (r) => r !== 17);
+    await index.remove([farthest]);
+    await expectExact(index, now, queries, 10, (r) => r !== farthest);
     await settled(index);
-    expect((await expectExact(index, now, queries, 10, (r) => r !== 17)).scan.method).toBe("certified");
+    expect((await expectExact(index, now, queries, 10, (r) => r !== farthest)).scan.method).toBe("certified");
     const mapping = await index.compact();
     const kept = now.filter((_, i) => mapping[Math.floor(i / D)] !== 0xffffffff);
     await expectExact(index, kept, queries, 10);
@@ -151,6 +153,44 @@ describe.each(METRICS)("%s", (metric) => {
     }
     await index.close();
   });
+});
+
+test("rows of magnitudes that float32 cannot square, beside ordinary ones, are scanned apart", async () => {
+  // The mean that euclidean rows are centred by is that of all of them.
+  for (const magnitude of [1e18, 1e20, 1e25, 3e30]) {
+    const rows = structured(2048, 5);
+    for (let i = 1024 * D; i < rows.length; i++) rows[i] = (rows[i] ?? 0) * magnitude;
+    const index = await open({ metric: "euclidean" });
+    await index.add(rows);
+    await expectExact(index, rows, structured(3, 6), 5);
+    await settled(index, false);
+    await expectExact(index, rows, structured(3, 6), 5);
+    await index.close();
+  }
+});
+
+test("queries with filters of their own, of many rows and of few, share a tile", async () => {
+  const rows = structured(3000, 7);
+  const queries = structured(7, 8);
+  const index = await open({ metric: "cosine" });
+  await index.add(rows);
+  await settled(index);
+  const isOpen = (q: number, row: number): boolean => (row * 2654435761) % 2 ** 32 < 2 ** 32 / (1 + q * q);
+  const all = Array.from({ length: 3000 }, (_, row) => row);
+  const filter = Array.from({ length: 7 }, (_, q) =>
+    RowSet.of(
+      all.filter((row) => isOpen(q, row)),
+      3000,
+    ),
+  );
+  const result = await index.search(queries, { k: 9, filter });
+  expect(result.report.scan.method).toBe("certified");
+  for (let q = 0; q < 7; q++) {
+    const query = queries.subarray(q * D, (q + 1) * D);
+    const isEligible = (row: number): boolean => isOpen(q, row);
+    expect(result.hits(q)).toEqual(reference({ metric: "cosine", rows, dimensions: D, query, k: 9, isEligible }));
+  }
+  await index.close();
 });
 
 test("queries orthogonal to every direction, and rows in a plane, are answered exactly", async () => {

@@ -8,7 +8,8 @@ import { roundUpF32 } from "../../src/core/rounding.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { readValues, type RowFormat, rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import { type CodeBasis, codeStride, type CodeTarget, Encoder } from "../../src/cpu/encoder.ts";
+import { type CodeBasis, type CodeTarget, Encoder } from "../../src/cpu/encoder.ts";
+import { codeStride } from "../../src/cpu/layout.ts";
 import { normal } from "../contract/random.ts";
 import { absolute, atMost, type Exact, exact, inner, minus, norm, over, times } from "./exact.ts";
 
@@ -99,7 +100,7 @@ function basisOf(metric: ProductMetric, d: number, m: number, rows: Rows): CodeB
 function targetFor(basis: CodeBasis, count: number, hasCodes: boolean): CodeTarget {
   const facts = (): Float32Array => new Float32Array(count + 1).fill(Number.NaN);
   return {
-    codes: new Int8Array(hasCodes ? (count + 1) * codeStride(basis) : 0).fill(0x55),
+    codes: new Int8Array(hasCodes ? (count + 1) * codeStride(basis.length) : 0).fill(0x55),
     scales: facts(),
     errors: facts(),
     residuals: facts(),
@@ -132,7 +133,7 @@ function truth(metric: ProductMetric, basis: CodeBasis, x: readonly Exact[]): { 
 function codesOf(rows: Rows, basis: CodeBasis, target: CodeTarget, row: number): Int8Array {
   const { precision, rowBytes } = rows.format;
   if (precision === "i8") return new Int8Array(rows.bytes.buffer, row * rowBytes, basis.length);
-  return target.codes.subarray(row * codeStride(basis), row * codeStride(basis) + basis.length);
+  return target.codes.subarray(row * codeStride(basis.length), row * codeStride(basis.length) + basis.length);
 }
 
 /** What is false of a row's facts; `part`: of the facts, to see that they are needed in full. */
@@ -187,7 +188,7 @@ describe.each(METRICS)("%s", (metric) => {
             expect(violations(rows, basis, target, row), `${d}/${m} row ${row}`).toEqual([]);
           }
           // Padding is zero, and nothing beyond the rows is written.
-          const width = codeStride(basis);
+          const width = codeStride(basis.length);
           for (let row = 0; row < (target.codes.length / width || 1) - 1; row++) {
             expect(target.codes.subarray(row * width + m, (row + 1) * width).every((code) => code === 0)).toBe(true);
           }
@@ -216,7 +217,7 @@ describe.each(METRICS)("%s", (metric) => {
           ] as const) {
             const query = new Float32Array(rows.format.stride);
             query.set(rows.values.subarray(q * d, (q + 1) * d));
-            const codes = new Int8Array(codeStride(basis));
+            const codes = new Int8Array(codeStride(basis.length));
             const scalars = wasm.encodeQuery(basis, query, factor, levels, codes, 0);
             const bound = scanBound({
               metric,
@@ -254,7 +255,7 @@ describe.each(METRICS)("%s", (metric) => {
       const [wasm, plain] = [new Encoder(module, format, metric), new Encoder(undefined, format, metric)];
       for (const m of prefixes("f32", d)) {
         const basis = basisOf(metric, d, m, rows);
-        const width = codeStride(basis);
+        const width = codeStride(basis.length);
         for (let row = 0; row < rows.count; row++) {
           const query = new Float32Array(format.stride);
           query.set(rows.values.subarray(row * d, (row + 1) * d));
@@ -371,7 +372,7 @@ describe("facts", () => {
     for (const m of [20, 300, 7]) {
       const basis = basisOf("euclidean", d, m, rows);
       const all = encoded(wasm, basis, rows);
-      const width = codeStride(basis);
+      const width = codeStride(basis.length);
       for (let row = 0; row < count; row++) {
         const one = targetFor(basis, 1, true);
         wasm.encodeRows(basis, bytes.subarray(row * 1200, (row + 1) * 1200), rows.scales, 1, one);

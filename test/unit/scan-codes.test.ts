@@ -184,6 +184,29 @@ describe.each(KERNEL_LEVELS)("scan_i8, %s", (level) => {
   });
 });
 
+test.each(KERNEL_LEVELS)("scan_i8, %s: a limit that is not a number rules nothing out", (level) => {
+  const memory = ownMemory(1 << 16);
+  const kernels = bindKernels(KERNEL_MODULES[level], memory, storeShape("f32", "euclidean", 8, 1, true));
+  new Uint32Array(memory.buffer, 8192, 1).fill(0xffffffff);
+  new Float32Array(memory.buffer, 4096 + 4 * 32, 8).fill(Number.NaN);
+  const span = {
+    codes: 0,
+    stride: 16,
+    facts: 1024,
+    plane: 64,
+    queries: 2048,
+    coefficients: 4096,
+    coefficientPlane: 32,
+  };
+  for (const [queryCount, rowCount] of [
+    [1, 5],
+    [4, 3],
+  ] as const) {
+    const rest = { rowCount, queryCount, weight: 1, eligible: 8192, words: 0, hits: 16_384 };
+    expect(kernels.scanI8({ ...span, ...rest })).toBe(queryCount * rowCount);
+  }
+});
+
 describe.each(KERNEL_LEVELS)("certified scans, %s", (level) => {
   const modules = KERNEL_MODULES[level];
   const D = 37;

@@ -4,6 +4,7 @@
 //
 //   weight·n² − product·scale·Σ − perError·E − perResidual·R − perNorm·n ≤ limit
 //
+// (a comparison that NaN does not fail: what is not known to be too far stays)
 // with Σ = Σ codes·codes, and scale, E, R, n, Σ codes the row's facts (encoder.ts). One formula
 // serves all metrics: weight is 0 but for euclidean, product holds the query's scale (twice it for
 // euclidean), perNorm stands for perCode, as ‖ŷ‖ ≤ (1 + δ)·n + E.
@@ -68,7 +69,7 @@ function judge_queries(
   low = f32x4.sub(low, f32x4.mul(perError, v128.load32_splat(row + plane)));
   low = f32x4.sub(low, f32x4.mul(perResidual, v128.load32_splat(row + 2 * plane)));
   low = f32x4.sub(low, f32x4.mul(perNorm, f32x4.splat(n)));
-  return i32x4.bitmask(f32x4.le(low, limit));
+  return i32x4.bitmask(v128.not(f32x4.gt(low, limit)));
 }
 
 /** Four rows' sums with one query: which of the four pairs may be near enough, as bits. */
@@ -93,7 +94,7 @@ function judge_rows(
   low = f32x4.sub(low, f32x4.mul(perError, v128.load(row + plane)));
   low = f32x4.sub(low, f32x4.mul(perResidual, v128.load(row + 2 * plane)));
   low = f32x4.sub(low, f32x4.mul(perNorm, n));
-  return i32x4.bitmask(f32x4.le(low, limit));
+  return i32x4.bitmask(v128.not(f32x4.gt(low, limit)));
 }
 
 /** Lanes 0 … 3 of Σ for one row and one query, two accumulators deep. `last`: the end of the row, a multiple of 16 bytes away. */
