@@ -14,7 +14,7 @@ import { round, type Spread, spreadOf } from "./statistics.ts";
 import type { Vectors } from "./vectors.ts";
 
 /** Single queries of a turn: enough that a turn of the fastest takes a few ms. */
-const SINGLES = 8;
+const SINGLES = 64;
 
 export type ContenderOutcome = { readonly contender: Contender } & (
   | {

@@ -50,6 +50,8 @@ export interface LearnProjectionOptions {
   readonly rowCount: number;
   /** Bytes of a stored row: what a survivor of a scan costs. */
   readonly rowBytes: number;
+  /** What gathering a byte of a survivor costs, in bytes streamed (choose-prefix.ts). */
+  readonly gatherCost?: number;
   /** The length of the prefix where it is not to be chosen, as in tests: any is correct. */
   readonly prefix?: number | undefined;
   /** How matrices are multiplied, nine tenths of the work; default: in plain JS. */

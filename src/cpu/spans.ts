@@ -10,7 +10,7 @@ import { codesAt, coefficientPlane, factsAt, rowsAt, scalesAt, type StoreShape, 
 import type { ScanSpan } from "./kernels.ts";
 import type { Shortlist } from "./shortlist.ts";
 import type { Chunk, StoreView } from "./store-view.ts";
-import { estimateLimit, type QueryTile, type TileQuery } from "./tile.ts";
+import { currentLimit, estimateLimit, type QueryTile, type TileQuery } from "./tile.ts";
 
 export interface Span {
   readonly view: StoreView;
@@ -48,7 +48,7 @@ export function scanByCodes(span: Span, tile: QueryTile, settled: Uint32Array): 
     hits: base + shape.scratch.hits,
   });
   // An i8 row is its own codes: a float32 look would see no more.
-  if (shape.estimated === undefined) settleHits(span, tile, survivors, settled);
+  if (shape.estimated === undefined) settleHits(span, tile, survivors, false, settled);
   else refineHits(span, tile, survivors, settled);
   return survivors;
 }
@@ -69,7 +69,7 @@ export function scanByEstimates(span: Span, tile: QueryTile, settled: Uint32Arra
 /** Hits of a float32 scan, which leaves no estimates behind: shortlists have them computed anew. */
 function takeHits(span: Span, tile: QueryTile, count: number, settled: Uint32Array): void {
   if (tile.hasShortlists) refineHits(span, tile, count, settled);
-  else settleHits(span, tile, count, settled);
+  else settleHits(span, tile, count, false, settled);
 }
 
 /** Looks at the first `count` hits in float32; what is left goes to the shortlists, or is settled. */
@@ -78,7 +78,7 @@ function refineHits(span: Span, tile: QueryTile, count: number, settled: Uint32A
   const { shape, chunk } = span;
   const estimates = chunk.scratch.base + shape.scratch.estimates;
   const kept = chunk.kernels.refine(fullSpan(span, tile), count, estimates);
-  settleHits(span, tile, kept, settled);
+  settleHits(span, tile, kept, true, settled);
 }
 
 /** Settles what is on the query's shortlist, and gives it up. */
@@ -107,7 +107,7 @@ function shorten({ longest }: StoreView, query: TileQuery, shortlist: Shortlist)
 export function scanByBits(span: Span, tile: QueryTile, settled: Uint32Array): void {
   tile.refresh(span.chunk);
   const given = span.chunk.scratch.base + span.shape.scratch.givenQueries;
-  settleHits(span, tile, span.chunk.kernels.scanB1({ ...fullSpan(span, tile), queries: given }), settled);
+  settleHits(span, tile, span.chunk.kernels.scanB1({ ...fullSpan(span, tile), queries: given }), false, settled);
 }
 
 /** Computes every canonical distance: of rows whose magnitude float32 cannot hold. */
@@ -129,7 +129,7 @@ export function scanCanonically(span: Span, tile: QueryTile, settled: Uint32Arra
 }
 
 /** The first `count` hits in scratch go on the shortlists of their queries; where there is none they get their canonical distances. */
-function settleHits(span: Span, tile: QueryTile, count: number, settled: Uint32Array): void {
+function settleHits(span: Span, tile: QueryTile, count: number, isRefined: boolean, settled: Uint32Array): void {
   const { view, shape, chunk, index, first, firstRow } = span;
   const { hits, estimates } = chunk.scratch.views;
   for (let h = 0; h < count; h++) {
@@ -140,7 +140,10 @@ function settleHits(span: Span, tile: QueryTile, count: number, settled: Uint32A
     if (query === undefined) continue;
     const { shortlist } = query;
     if (shortlist === undefined) {
-      settleRow(shape, chunk, index, first + row, firstRow + row, query, at, settled);
+      // The bound has moved since the span began.
+      if (isRefined && (estimates[h] ?? 0) > query.limit) continue;
+      const isNearer = settleRow(shape, chunk, index, first + row, firstRow + row, query, at, settled);
+      if (isNearer && isRefined && shape.estimated !== undefined) query.limit = currentLimit(query, shape.estimated);
     } else if (!shortlist.add(estimates[h] ?? 0, firstRow + row)) {
       // Where nothing can be dropped, estimates tie: only true distances tell.
       if (!shorten(view, query, shortlist)) settleShortlist(view, query, at, settled);
@@ -149,7 +152,7 @@ function settleHits(span: Span, tile: QueryTile, count: number, settled: Uint32A
   }
 }
 
-/** Offers row `slot` of a block, row `row` of the store, to the query's heap. `at`: the query's place in the tile. */
+/** Offers row `slot` of a block, row `row` of the store, to the query's heap; whether it was taken. `at`: the query's place in the tile. */
 function settleRow(
   shape: StoreShape,
   { kernels, scratch }: Chunk,
@@ -159,12 +162,12 @@ function settleRow(
   query: TileQuery,
   at: number,
   settled: Uint32Array,
-): void {
+): boolean {
   const given = scratch.base + shape.scratch.givenQueries + at * shape.stride * 4;
   const out = scratch.base + shape.scratch.distances;
   const distance = kernels.distance(given, rowsAt(shape, index, slot), scalesAt(shape, index, slot), out);
   settled[query.index] = (settled[query.index] ?? 0) + 1;
-  if (distance <= query.maxDistance) query.heap.offer(distance, row);
+  return distance <= query.maxDistance && query.heap.offer(distance, row);
 }
 
 /** The span as the kernels take it that read rows in full. */

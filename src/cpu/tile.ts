@@ -16,6 +16,7 @@ import {
   unitExponent,
 } from "../core/margin.ts";
 import { LIMITS } from "../core/limits.ts";
+import type { FloatMetric } from "../core/metric.ts";
 import { ceilF32, floorF32, roundUpF32 } from "../core/rounding.ts";
 import { NearestHeap } from "../core/topk.ts";
 import type { CodeBasis, Encoder } from "./encoder.ts";
@@ -45,6 +46,8 @@ export interface TileQuery {
   readonly bits: Uint32Array;
   /** Where many rows are wanted, and float32 estimates can be had; rows in it are not in the heap. */
   shortlist: Shortlist | undefined;
+  /** What a float32 estimate must not exceed by now. */
+  limit: number;
   /** The most that the true distance of a row of the answer can be, in estimate scale, by the shortlist. */
   truth: number;
 }
@@ -70,8 +73,8 @@ export class QueryTile {
   readonly queries: readonly TileQuery[];
   /** Whether every query may find the same rows. */
   readonly sharesBits: boolean;
-  /** The most rows that one of the queries wants. */
-  readonly mostWanted: number;
+  /** Rows that the tile has to pass over. */
+  readonly totalRows: number;
   /** Pairs of row and query that were judged by codes on trial, and those that survived. */
   pairs = 0;
   survivors = 0;
@@ -90,7 +93,7 @@ export class QueryTile {
     this.#shape = shape;
     this.#task = task;
     this.queries = Array.from({ length: count }, (_, i) => tileQuery(shape, task, first + i));
-    this.mostWanted = this.queries.reduce((most, q) => Math.max(most, task.wanted[q.index] ?? 0), 0);
+    this.totalRows = task.blocks.reduce((sum, block) => sum + block.rowCount, 0);
     const [one] = this.queries;
     this.sharesBits = this.queries.every((q) => q.bits === one?.bits);
     this.#limits = new Float32Array(count).fill(Infinity);
@@ -195,8 +198,8 @@ export class QueryTile {
       if (bound === this.#bounds[i] && q.truth === this.#truths[i]) continue;
       this.#bounds[i] = bound;
       this.#truths[i] = q.truth;
-      if (estimated === undefined) limits[i] = bound;
-      else limits[i] = estimateLimit(q, Math.min(toEstimateScale(estimated, bound, q.scale), q.truth));
+      q.limit = estimated === undefined ? bound : currentLimit(q, estimated);
+      limits[i] = q.limit;
       if (codes === undefined || coded === undefined) continue;
       const nearest = Math.min(toEstimateScale(coded, bound, q.scale), q.truth);
       codes.coefficients[LIMIT * plane + i] = ceilF32(nearest + (codes.offsets[i] ?? 0));
@@ -245,6 +248,7 @@ function tileQuery(shape: StoreShape, task: ScanTask, index: number): TileQuery 
     scale,
     margin: marginOf(shape, task, norm * scale, scale),
     shortlist: wanted >= LIMITS.shortlistFrom && hasShortlist(shape) ? new Shortlist(wanted) : undefined,
+    limit: Infinity,
     truth: Infinity,
     bits: task.eligibilities[task.eligibilityOf[index] ?? 0]?.bits ?? new Uint32Array(0),
   };
@@ -253,6 +257,12 @@ function tileQuery(shape: StoreShape, task: ScanTask, index: number): TileQuery 
 /** Whether pairs have float32 estimates (assembly/refine.ts). */
 function hasShortlist({ precision, estimated }: StoreShape): boolean {
   return precision !== "i8" && estimated !== undefined && estimated !== "manhattan";
+}
+
+/** What an estimate may be at most of a row that may still belong to the query's answer. */
+export function currentLimit(query: TileQuery, metric: FloatMetric): number {
+  const bound = Math.min(query.heap.bound, query.maxDistance);
+  return estimateLimit(query, Math.min(toEstimateScale(metric, bound, query.scale), query.truth));
 }
 
 /** What an estimate may be at most, as float32 sees it, of a row whose true distance is at most `truth` in that scale. */
