@@ -75,6 +75,8 @@ export class CpuBackend implements ExactBackend {
   readonly #options: CpuOptions;
   readonly #pool: WorkerPool | undefined;
   #isBlocked = false;
+  /** The page itself may not compile WASM, whatever its workers may. */
+  #isPagePlain = false;
   #inPage: Promise<Scanner> | undefined;
   #inPageTurn: Promise<unknown> = Promise.resolve();
   readonly #inPageChunks = new Map<number, number>();
@@ -138,7 +140,8 @@ export class CpuBackend implements ExactBackend {
   async #search(store: RowStore, batch: Batch, keeper?: CodeKeeper): Promise<ExactAnswer> {
     const blocks = blocksOf(store, batch);
     const elements = store.basis?.length ?? store.stride;
-    const work = blocks.length * store.blockRows * elements * batch.count;
+    const rows = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
+    const work = rows * elements * batch.count;
     const answers = this.#isForPage(store, work)
       ? [
           await this.#runWorkInPage(store, { slot: 0, first: 0, count: batch.count, blocks }, (part) =>
@@ -250,7 +253,8 @@ export class CpuBackend implements ExactBackend {
 
   /** Whether so few multiply-adds are done here before a worker has woken up. */
   #isForPage(store: RowStore, work: number): boolean {
-    return work <= this.#options.pageWork && this.info.simd !== "none" && this.#sharesRows(store);
+    if (this.info.simd === "none" || this.#isPagePlain) return false;
+    return work <= this.#options.pageWork && this.#sharesRows(store);
   }
 
   #sharesRows(store: RowStore): boolean {
@@ -340,6 +344,7 @@ export class CpuBackend implements ExactBackend {
     const { kernels, slices, emit } = this.#options;
     const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
     if (kernels !== null && compiled.modules.owned === undefined) {
+      this.#isPagePlain = true;
       emit({
         code: "cpu-step-down",
         level: "warning",
