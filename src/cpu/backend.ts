@@ -70,7 +70,8 @@ const LEVEL_NAMES: Readonly<Record<KernelLevel, string>> = {
 const [NONE, SOME, ALL] = [0, 1, 2];
 
 export class CpuBackend implements ExactBackend {
-  readonly info: Pick<BackendInfo, "name" | "threads" | "simd">;
+  /** What the runtime validates; what workers run may be less. */
+  readonly #simd: KernelLevel;
   readonly shape: StoreShape;
   readonly #options: CpuOptions;
   readonly #pool: WorkerPool | undefined;
@@ -93,11 +94,7 @@ export class CpuBackend implements ExactBackend {
 
   constructor(options: CpuOptions) {
     this.#options = options;
-    const simd = options.kernels === null ? "none" : kernelLevel(options.kernels);
-    const where = options.usesWorkers
-      ? `${options.threads} worker thread${options.threads === 1 ? "" : "s"}`
-      : "this thread";
-    this.info = { name: `${LEVEL_NAMES[simd]} on ${where}`, threads: options.threads, simd };
+    this.#simd = options.kernels === null ? "none" : kernelLevel(options.kernels);
     // One scratch area more than workers: the caller's thread may have to join in.
     const { precision, metric, dimensions, scan } = options;
     const { rowBytes } = rowFormat(precision, metric, dimensions);
@@ -114,6 +111,13 @@ export class CpuBackend implements ExactBackend {
         slices: options.slices,
       });
     }
+  }
+
+  get info(): Pick<BackendInfo, "name" | "threads" | "simd"> {
+    const { threads, usesWorkers } = this.#options;
+    const simd = this.#pool?.level ?? this.#simd;
+    const where = usesWorkers ? `${threads} worker thread${threads === 1 ? "" : "s"}` : "this thread";
+    return { name: `${LEVEL_NAMES[simd]} on ${where}`, threads, simd };
   }
 
   createRows(): RowStore {
@@ -253,7 +257,7 @@ export class CpuBackend implements ExactBackend {
 
   /** Whether so few multiply-adds are done here before a worker has woken up. */
   #isForPage(store: RowStore, work: number): boolean {
-    if (this.info.simd === "none" || this.#isPagePlain) return false;
+    if (this.#simd === "none" || this.#isPagePlain) return false;
     return work <= this.#options.pageWork && this.#sharesRows(store);
   }
 

@@ -10,7 +10,7 @@ import type { RowFormat } from "../core/stored-rows.ts";
 import { jsKernels } from "./kernels-js.ts";
 import type { ChunkMemory } from "./memory.ts";
 import { withSharedMemory } from "./module-bytes.ts";
-import { isProven } from "./relaxed-probe.ts";
+import { isProven, type ScanI8 } from "./relaxed-probe.ts";
 
 /** A span of rows and a tile of queries to scan: at most 65,536 of each. */
 export interface ScanSpan {
@@ -138,21 +138,7 @@ export function bindKernels(modules: KernelModules, memory: ChunkMemory, format:
 type RefineArguments = [number, number, number, number, number, number, number, number, number, number];
 
 interface WasmExports {
-  scan_i8(
-    codes: number,
-    stride: number,
-    facts: number,
-    plane: number,
-    rowCount: number,
-    queries: number,
-    queryCount: number,
-    coefficients: number,
-    coefficientPlane: number,
-    weight: number,
-    eligible: number,
-    words: number,
-    hits: number,
-  ): number;
+  scan_i8: ScanI8;
   refine_f32(...pairs: RefineArguments): number;
   refine_f16(...pairs: RefineArguments): number;
   scan_f32(

@@ -10,7 +10,7 @@ import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import type { KernelBytes, KernelLevel } from "./kernels.ts";
+import { type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
 import type { RowStore } from "./row-store.ts";
 import type { WorkerHandle, WorkerSpawner } from "./spawner.ts";
 import type { WorkerApi } from "./worker-api.ts";
@@ -73,6 +73,7 @@ export class WorkerPool {
   /** First calls under way; each settles by itself. */
   readonly #greetings = new Set<Promise<LiveWorker>>();
   #isClosed = false;
+  #level: KernelLevel | undefined;
   #crashes = 0;
 
   constructor(options: PoolOptions) {
@@ -94,6 +95,11 @@ export class WorkerPool {
 
   get workers(): number {
     return this.#live.size;
+  }
+
+  /** What workers run, once one has started. */
+  get level(): KernelLevel | undefined {
+    return this.#level;
   }
 
   get crashes(): number {
@@ -232,7 +238,7 @@ export class WorkerPool {
       this.#hasEverStarted = true;
       if (this.#isClosed) throw new Error("closed while a worker was starting");
       this.#live.add(worker);
-      if (kernels !== null && level === "none") this.#reportPlainJs();
+      if (kernels !== null) this.#noteLevel(level, kernelLevel(kernels));
       death.catch((cause: unknown) => this.#replace(slot, worker, cause, true));
       handle.setBusy(slot.pending > 0);
       return worker;
@@ -241,15 +247,18 @@ export class WorkerPool {
     }
   }
 
-  #hasReportedPlainJs = false;
-  #reportPlainJs(): void {
-    if (this.#hasReportedPlainJs) return;
-    this.#hasReportedPlainJs = true;
+  /** Tells, once, when workers run less than what this runtime validates. */
+  #noteLevel(level: KernelLevel, expected: KernelLevel): void {
+    const isNew = this.#level === undefined;
+    this.#level = level;
+    if (!isNew || level === expected) return;
     this.#options.emit({
       code: "cpu-step-down",
       level: "warning",
       message:
-        "workers could not compile WASM here (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): they run plain JS, which is slower",
+        level === "none"
+          ? "workers could not compile WASM here (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): they run plain JS, which is slower"
+          : "this runtime's relaxed SIMD gave a wrong answer when probed: kernels without it are used, which are slower",
     });
   }
 

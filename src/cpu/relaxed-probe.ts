@@ -10,7 +10,8 @@ const STRIDE = 48;
 const [CODES, FACTS, QUERIES, COEFFICIENTS, ELIGIBLE, HITS] = [0, 1024, 2048, 4096, 5120, 6144];
 const PLANE = 64;
 
-type ScanI8 = (
+/** As the module exports it: see assembly/scan_i8.ts. */
+export type ScanI8 = (
   codes: number,
   stride: number,
   facts: number,

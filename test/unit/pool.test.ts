@@ -1,4 +1,7 @@
 /** The CPU backend with a platform that misbehaves: workers that cannot be started, that throw, that die silently. */
+import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
+import type { KernelBytes } from "../../src/cpu/kernels.ts";
+import { isProven } from "../../src/cpu/relaxed-probe.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import { describe, expect, test } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
@@ -23,7 +26,7 @@ interface Setup {
   readonly events: EngineEvent[];
 }
 
-function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
+function open(spawner: WorkerSpawner, sharesMemory = true, kernels: KernelBytes | null = null): Setup {
   const events: EngineEvent[] = [];
   const backend = new CpuBackend({
     precision: "f32",
@@ -32,7 +35,7 @@ function open(spawner: WorkerSpawner, sharesMemory = true): Setup {
     threads: 2,
     spawner,
     workerUrl: undefined,
-    kernels: null,
+    kernels,
     sharesMemory,
     usesWorkers: true,
     scan: "auto",
@@ -82,6 +85,19 @@ function spawnerWith(change: (handle: WorkerHandle, number: number) => WorkerHan
   let number = 0;
   return { ...nodeSpawner, spawn: (url) => change(nodeSpawner.spawn(url), number++) };
 }
+
+test("relaxed kernels that fail their known-answer probe are left, and the caller is told", async () => {
+  // simd128 kernels in their place validate everywhere, and take queries of another width.
+  const { simd } = await inlinedKernels();
+  expect(await isProven(await WebAssembly.compile(simd))).toBe(false);
+  const { backend, store, events } = open(nodeSpawner, true, { simd, relaxed: simd });
+  expect(backend.info.simd).toBe("relaxed-simd"); // as far as can be told before a worker has started
+  await backend.search(store, batch(3));
+  expect(backend.info).toMatchObject({ simd: "simd128", name: expect.stringContaining("WASM SIMD") });
+  expect(events.map(({ code }) => code)).toEqual(["cpu-step-down"]);
+  expect(Object.keys(backend.stats.kernels)).toContain("scan_f32/wasm");
+  backend.close();
+});
 
 describe("the worker pool", () => {
   test("one worker that cannot be started does not stop the others: same answers, in workers", async () => {
