@@ -28,8 +28,10 @@ type Bound =
   | "maxBatchWindowMs"
   | "maxThreads"
   | "workPerThread"
+  | "pageAlone"
   | "pageWork"
   | "scanElements"
+  | "wasmScanElements"
   | "workerCrashes"
   | "workerStartMs"
   | "marginRows"
@@ -115,12 +117,15 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
 
   /** Most CPU workers of one index. */
   maxThreads: 256,
-  /** Multiply-adds below which a further worker is not worth its wake-up (about 50 µs). */
-  workPerThread: 1 << 20,
-  /** Multiply-adds up to which a search stays on the caller's thread, where that sees the rows and has WASM: 0.5 ms, where a worker's answer takes 0.2 ms longer to arrive. */
-  pageWork: 1 << 23,
-  /** Multiply-adds of a scan that take as long as an element of `sliceElements`, in plain JS; eight times as many in WASM. */
+  /** Multiply-adds of int8 (of float32: a quarter) below which a further worker is not worth its wake-up, about 50 µs. */
+  workPerThread: 1 << 21,
+  /** Multiply-adds of int8 up to which a search is the caller's thread's alone, where that sees the rows and has WASM: 0.4 ms, where a worker's answer takes 0.2 ms to arrive. */
+  pageAlone: 1 << 23,
+  /** The most that this thread takes of a search, in slices: 3 ms. */
+  pageWork: 1 << 26,
+  /** Multiply-adds of a scan that take as long as an element of `sliceElements`, in plain JS; and in WASM: 8 M a slice, 1.6 ms of float32 that are not in a cache. */
   scanElements: 8,
+  wasmScanElements: 32,
   /** A worker slot that crashed this often is retired and its rows go to the others. */
   workerCrashes: 3,
   /** A worker that has not answered its first call by then is taken for blocked (a strict page, a lost script). */

@@ -41,6 +41,12 @@ export class WorkSlices {
     return undefined;
   }
 
+  /** Lets the event loop have its turn now. */
+  turn(): Promise<void> {
+    this.reset();
+    return nextTurn(this.#clock);
+  }
+
   /** Call where the work waited for something else anyway: a new stretch begins. */
   reset(): void {
     if (this.#spent > 0) this.#count++;

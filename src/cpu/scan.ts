@@ -10,36 +10,32 @@
  */
 import { learnProjection, type LearntProjection } from "../core/learn.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { emptyTopK, NearestHeap } from "../core/topk.ts";
+import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
 import { LIMITS } from "../core/limits.ts";
+import { encodePiece, missingCodes, sealedRows } from "./coding.ts";
 import { type CodeBasis, Encoder, encodingWork } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
-import {
-  chunkBytes,
-  codesAt,
-  codeStride,
-  FACTS,
-  factsAt,
-  rowsAt,
-  scalesAt,
-  sealAt,
-  type StoreShape,
-  termsAt,
-} from "./layout.ts";
+import { chunkBytes, rowsAt, scalesAt, sealAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
 import type { LearnRequest } from "./learner.ts";
 import { kernelMultiply } from "./multiply.ts";
+import { type Range, rowsIn, sampledRanges, type SampleShape } from "./ranges.ts";
 import { Scratch } from "./scratch.ts";
-import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically, settleShortlist } from "./spans.ts";
-import { type Chunk, type Located, StoreView } from "./store-view.ts";
-import type { CodeUse, EncodeTask, ScanTask, SettleTask, TaskBlock, TaskResult } from "./tasks.ts";
+import { guessBounds, isGuessedRight, settleShortlists } from "./settling.ts";
+import { type Span, scanByBits, scanByCodes, scanByEstimates, scanCanonically } from "./spans.ts";
+import { type Chunk, StoreView } from "./store-view.ts";
+import type { CodeUse, EncodeTask, ScanTask, SettleTask, TaskResult } from "./tasks.ts";
 import { QueryTile } from "./tile.ts";
 
 /** Rows of the first span of a tile. */
 const FIRST_ROWS = 64;
-/** What is looked at first: so many blocks' first rows. */
-const SAMPLED_BLOCKS = 16;
-const SAMPLED_ROWS = 256;
+/** What is looked at first, where few rows are wanted, and where many: from more places then, since a bound is guessed from it. */
+const FEW_SAMPLE: SampleShape = { stretches: 16, rows: 256 };
+const MANY_SAMPLE: SampleShape = { stretches: 64, rows: 32 };
+/** Rows that the queries of a tile settle before they go on together. */
+const SETTLED_ROWS = 32;
+/** One in so many queries of a tile whose bounds were guessed wrong, and no more bounds are guessed. */
+const MOST_WRONG = 8;
 /** Whether codes rule anything out shows after one in so many of the rows, from so many pairs. GloVe, in order of frequency, lets 30 % of the first 8,192 rows through, and 2 % of all. */
 const TRIAL_PART = 8;
 const TRIAL_PAIRS = 1 << 13;
@@ -113,25 +109,18 @@ export class Scanner {
     const k = task.wanted.reduce((a, b) => Math.max(a, b), 0);
     const counters = newCounters(task.count);
     const topK = emptyTopK(task.count, k);
-    const ranges = rangesOf(task.blocks);
     const perQuery = Math.max(32 * shape.stride, view.basis === undefined ? 0 : encodingWork(view.basis));
-    const most = this.#fitting(shape.scratch.tileQueries, scanCost(perQuery), 1);
+    const most = this.#fitting(shape.scratch.tileQueries, this.#cost(perQuery));
+    view.longest = task.blocks.reduce((norm, block) => Math.max(norm, block.maxNorm), 0);
+    let isGuessing = true;
     for (let first = 0; first < task.count; first += most) {
-      view.longest = task.blocks.reduce((norm, block) => Math.max(norm, block.maxNorm), 0);
-      const tile = new QueryTile(shape, task, first, Math.min(most, task.count - first));
-      const { basis, firstChunk } = view;
-      if (basis !== undefined && firstChunk !== undefined) {
-        const turn = this.#slices?.take(scanCost(tile.queries.length * encodingWork(basis)));
-        if (turn !== undefined) await turn;
-        tile.encode(this.#encoder(view), basis, firstChunk.kernels.queryLevels);
-      }
-      for (const range of ranges) {
-        const located = view.locate(range.block.block);
-        tile.load(located.chunk);
-        await this.#scanRange(view, located, range, tile, counters);
-      }
-      tile.queries.forEach((q, at) => settleShortlist(view, q, at, counters.settled));
-      for (const q of tile.queries) topK.counts[q.index] = q.heap.drainInto(topK, q.index * k);
+      const count = Math.min(most, task.count - first);
+      const queries = Array.from({ length: count }, (_, i) => first + i);
+      const wrong = await this.#scanTile(view, task, queries, isGuessing, counters, topK);
+      // Rows in an order that a sample misjudges: searching twice is worth it for a few only.
+      if (wrong.length * MOST_WRONG > count) isGuessing = false;
+      for (const query of wrong) counters.rescans[query] = 1;
+      if (wrong.length > 0) await this.#scanTile(view, task, wrong, false, counters, topK);
     }
     const { settled, scanned, spans, judged, missing, survivors, rescans } = counters;
     const codes: CodeUse = {
@@ -181,23 +170,14 @@ export class Scanner {
   /** Makes the codes that are missing. Nothing may scan these blocks meanwhile. */
   async encode(task: EncodeTask): Promise<void> {
     const view = this.#known(task.store);
-    const { shape, basis } = view;
-    if (basis === undefined || shape.coded === undefined) return;
-    const encoder = this.#encoder(view);
-    const cost = scanCost(encodingWork(basis));
-    const most = this.#fitting(shape.blockRows, cost, 1);
-    for (const { block, version, rowCount } of task.blocks) {
-      const { chunk, index } = view.locate(block);
-      const known = sealedRows(shape, chunk, index, basis, version);
-      for (let first = known; first < rowCount; first += most) {
-        const count = Math.min(most, rowCount - first);
-        const turn = this.#slices?.take(count * cost);
-        if (turn !== undefined) await turn;
-        const seal = new Uint32Array(chunk.memory.buffer, sealAt(shape, index), 3);
-        seal[2] = 0; // a crash from here on leaves nothing that looks whole
-        encodeRows(shape, chunk, index, encoder, basis, first, count);
-        seal.set([basis.id, version, first + count]);
-      }
+    const { basis } = view;
+    if (basis === undefined || view.shape.coded === undefined) return;
+    const cost = this.#cost(encodingWork(basis));
+    const most = this.#fitting(view.shape.blockRows, cost);
+    for (const piece of missingCodes(view, basis, task.blocks, most)) {
+      const turn = this.#slices?.take(piece.count * cost);
+      if (turn !== undefined) await turn;
+      encodePiece(view, this.#encoder(view), basis, piece);
     }
   }
 
@@ -207,14 +187,50 @@ export class Scanner {
     return learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) });
   }
 
+  /**
+   * Answers some queries of the task. Where `isGuessing`, bounds of those that want many rows are
+   * guessed after a sample; returns the queries for which that was too low, which have no answer.
+   */
+  async #scanTile(
+    view: StoreView,
+    task: ScanTask,
+    queries: readonly number[],
+    isGuessing: boolean,
+    counters: Counters,
+    topK: TopK,
+  ): Promise<number[]> {
+    const { shape, basis, firstChunk } = view;
+    const tile = new QueryTile(shape, task, queries);
+    if (basis !== undefined && firstChunk !== undefined) {
+      const turn = this.#slices?.take(this.#cost(queries.length * encodingWork(basis)));
+      if (turn !== undefined) await turn;
+      tile.encode(this.#encoder(view), basis, firstChunk.kernels.queryLevels);
+    }
+    const { sample, rest } = sampledRanges(task.blocks, tile.hasShortlists ? MANY_SAMPLE : FEW_SAMPLE);
+    for (const range of sample) await this.#scanRange(view, range, tile, counters);
+    if (isGuessing && sample.length > 0) guessBounds(view, tile, rowsIn(sample));
+    for (const range of rest) await this.#scanRange(view, range, tile, counters);
+    const window = this.#fitting(SETTLED_ROWS, shape.stride * queries.length);
+    for (const pairs of settleShortlists(view, tile, task.blocks, window, counters.settled)) {
+      const turn = this.#slices?.take(pairs * shape.stride);
+      if (turn !== undefined) await turn;
+    }
+    return tile.queries.flatMap((q) => {
+      if (!isGuessedRight(view, q)) return [q.index];
+      topK.counts[q.index] = q.heap.drainInto(topK, q.index * topK.k);
+      return [];
+    });
+  }
+
   async #scanRange(
     view: StoreView,
-    { chunk, index }: Located,
     { block, first: from, end: to }: Range,
     tile: QueryTile,
     counters: Counters,
   ): Promise<void> {
     const { shape, basis } = view;
+    const { chunk, index } = view.locate(block.block);
+    tile.load(chunk);
     const isEstimable = tile.canEstimate(block);
     let coded = 0;
     if (basis !== undefined && tile.isCoded && isEstimable) {
@@ -226,9 +242,10 @@ export class Scanner {
     for (let first = from; first < to; ) {
       const kind: ScanKind = first < coded && tile.isCoded ? "codes" : rest;
       const end = kind === "codes" ? coded : to;
-      const rowCount = Math.min(end - first, this.#spanRows(shape, kind, tile));
+      const perRow = this.#cost((kind === "codes" ? tile.codeStride : shape.stride) * tile.queries.length);
+      const rowCount = Math.min(end - first, this.#spanRows(shape, kind, tile, perRow));
       const firstRow = block.block * shape.blockRows + first;
-      const turn = this.#slices?.take(scanCost(rowCount * shape.stride * tile.queries.length));
+      const turn = this.#slices?.take(rowCount * perRow);
       if (turn !== undefined) await turn;
       const words = tile.loadEligible(chunk, firstRow, rowCount);
       if (words !== undefined)
@@ -239,7 +256,7 @@ export class Scanner {
   }
 
   /** Rows of the next span: as many as hits have room, as stay in the cache while the queries pass over them, as the slice takes. */
-  #spanRows(shape: StoreShape, kind: ScanKind, tile: QueryTile): number {
+  #spanRows(shape: StoreShape, kind: ScanKind, tile: QueryTile, perRow: number): number {
     const queries = tile.queries.length;
     const bytes = kind === "codes" ? tile.codeStride : shape.rowBytes;
     const limits = [shape.blockRows, shape.scratch.spanPairs / queries, Math.max(FIRST_ROWS, tile.rows)];
@@ -247,14 +264,18 @@ export class Scanner {
     // What codes let through is looked up in the rows: many of them where many are wanted.
     if (kind === "codes" && tile.hasShortlists) limits.push((2 * LIMITS.spanBytes) / shape.rowBytes);
     if (kind === "estimates" && shape.precision !== "f32") limits.push(shape.scratch.decodedRows);
-    return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), scanCost(shape.stride * queries), 1);
+    return this.#fitting(Math.max(1, Math.floor(Math.min(...limits))), perRow);
   }
 
-  /** At most `most` units of `elements` each, as many as one slice takes, in steps of `step`; on a worker, all of them. */
-  #fitting(most: number, elements: number, step: number): number {
-    if (this.#slices === undefined) return most;
-    const units = Math.floor(this.#slices.budget / elements);
-    return Math.min(most, Math.max(step, units - (units % step)));
+  /** Multiply-adds, in elements of the work budget. */
+  #cost(multiplyAdds: number): number {
+    const isWasm = this.#modules.owned !== undefined;
+    return multiplyAdds / (isWasm ? LIMITS.wasmScanElements : LIMITS.scanElements);
+  }
+
+  /** At most `most` units of `elements` each, as many as one slice takes; on a worker, all of them. */
+  #fitting(most: number, elements: number): number {
+    return this.#slices === undefined ? most : Math.min(most, Math.max(1, Math.floor(this.#slices.budget / elements)));
   }
 
   #known(store: number): StoreView {
@@ -295,29 +316,6 @@ export class Scanner {
   }
 }
 
-/** Rows of a block that a tile passes over in one go. */
-interface Range {
-  readonly block: TaskBlock;
-  readonly first: number;
-  readonly end: number;
-}
-
-/**
- * The blocks, all of them, but first a sample from everywhere: rows may be in an order that keeps
- * the nearest for last, and bounds loose until then. GloVe, in order of frequency: 10 % of the rows
- * survive the codes in that order, 3 % with a sample first, 2 % at the final bound.
- */
-function rangesOf(blocks: readonly TaskBlock[]): Range[] {
-  const whole = blocks.map((block) => ({ block, first: 0, end: block.rowCount }));
-  const step = Math.ceil(blocks.length / SAMPLED_BLOCKS);
-  if (blocks.length < SAMPLED_BLOCKS / 2) return whole;
-  const isSampled = (at: number): boolean => at % step === 0;
-  return [
-    ...whole.filter((_, at) => isSampled(at)).map((range) => ({ ...range, end: Math.min(range.end, SAMPLED_ROWS) })),
-    ...whole.map((range, at) => ({ ...range, first: isSampled(at) ? Math.min(range.end, SAMPLED_ROWS) : 0 })),
-  ];
-}
-
 function newCounters(queries: number): Counters {
   return {
     settled: new Uint32Array(queries),
@@ -330,44 +328,8 @@ function newCounters(queries: number): Counters {
   };
 }
 
-/** In elements of the work budget. */
-function scanCost(multiplyAdds: number): number {
-  return Math.ceil(multiplyAdds / LIMITS.scanElements);
-}
-
 function levelOf(view: StoreView): TaskResult["level"] {
   return view.firstChunk?.kernels.level ?? "none";
-}
-
-/** Rows of the block whose codes are by this basis and of this version of the block. */
-function sealedRows(shape: StoreShape, chunk: Chunk, index: number, basis: CodeBasis, version: number): number {
-  const [id, sealed, rows] = new Uint32Array(chunk.memory.buffer, sealAt(shape, index), 3);
-  return id === basis.id && sealed === version ? (rows ?? 0) : 0;
-}
-
-function encodeRows(
-  shape: StoreShape,
-  { memory }: Chunk,
-  index: number,
-  encoder: Encoder,
-  basis: CodeBasis,
-  first: number,
-  count: number,
-): void {
-  const { buffer } = memory;
-  const { blockRows, codeRoom, precision } = shape;
-  const stride = codeStride(basis.length);
-  const fact = (at: number): number => factsAt(shape, index, first + at * blockRows);
-  const rows = new Uint8Array(buffer, rowsAt(shape, index, first), count * shape.rowBytes);
-  const scales = new Float32Array(buffer, scalesAt(shape, index, first), precision === "i8" ? count : 0);
-  encoder.encodeRows(basis, rows, scales, count, {
-    codes: new Int8Array(buffer, codesAt(shape, index, first, stride), codeRoom === 0 ? 0 : count * stride),
-    scales: new Float32Array(buffer, fact(0), count),
-    errors: new Float32Array(buffer, fact(1), count),
-    residuals: new Float32Array(buffer, fact(2), count),
-    norms: new Float32Array(buffer, fact(3), count),
-    codeSums: new Int32Array(buffer, fact(FACTS - 1), count),
-  });
 }
 
 /** One span by the scan that fits it. */

@@ -9,21 +9,27 @@
 const SPARE = 256;
 
 export class Shortlist {
-  readonly #wanted: number;
+  /** k */
+  readonly wanted: number;
   readonly #estimates: Float32Array;
   readonly #rows: Uint32Array;
   readonly #scratch: Float32Array;
   #count = 0;
 
   constructor(wanted: number) {
-    this.#wanted = wanted;
+    this.wanted = wanted;
     this.#estimates = new Float32Array(2 * wanted + SPARE);
     this.#rows = new Uint32Array(2 * wanted + SPARE);
     this.#scratch = new Float32Array(2 * wanted + SPARE);
   }
 
-  get rows(): Uint32Array {
-    return this.#rows.subarray(0, this.#count);
+  get count(): number {
+    return this.#count;
+  }
+
+  /** Its rows, ascending. Nothing can be added from then on. */
+  sorted(): Uint32Array {
+    return this.#rows.subarray(0, this.#count).sort();
   }
 
   /** Takes a row; false when there is no room for it, before `tighten` makes some. */
@@ -34,11 +40,11 @@ export class Shortlist {
     return true;
   }
 
-  /** The k-th smallest estimate; +∞ while there are fewer. */
-  kth(): number {
-    if (this.#count < this.#wanted) return Infinity;
+  /** The `k`-th smallest estimate, by default that of the last row wanted; +∞ while there are fewer. */
+  kth(k: number = this.wanted): number {
+    if (this.#count < k) return Infinity;
     this.#scratch.set(this.#estimates.subarray(0, this.#count));
-    return select(this.#scratch, this.#count, this.#wanted - 1);
+    return select(this.#scratch, this.#count, k - 1);
   }
 
   /** Drops the rows whose estimates exceed `limit`; false when hardly any do. */
@@ -51,7 +57,7 @@ export class Shortlist {
       this.#rows[kept++] = this.#rows[i] ?? 0;
     }
     this.#count = kept;
-    return kept <= this.#wanted + (this.#rows.length - this.#wanted) / 2;
+    return kept <= this.wanted + (this.#rows.length - this.wanted) / 2;
   }
 }
 

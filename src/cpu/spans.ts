@@ -4,13 +4,12 @@
  * distances and the answer is exact by construction. Where many rows are wanted, estimates are
  * collected first and settled at the end, or at once after all where too many of them tie.
  */
-import { greatestTruth } from "../core/margin.ts";
 import { hasBit } from "../core/rowset.ts";
 import { codesAt, coefficientPlane, factsAt, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import type { ScanSpan } from "./kernels.ts";
-import type { Shortlist } from "./shortlist.ts";
+import { settleRow, settleShortlist, shorten } from "./settling.ts";
 import type { Chunk, StoreView } from "./store-view.ts";
-import { currentLimit, estimateLimit, type QueryTile, type TileQuery } from "./tile.ts";
+import { currentLimit, type QueryTile } from "./tile.ts";
 
 export interface Span {
   readonly view: StoreView;
@@ -81,28 +80,6 @@ function refineHits(span: Span, tile: QueryTile, count: number, settled: Uint32A
   settleHits(span, tile, kept, true, settled);
 }
 
-/** Settles what is on the query's shortlist, and gives it up. */
-export function settleShortlist(view: StoreView, query: TileQuery, at: number, settled: Uint32Array): void {
-  const { shape } = view;
-  const { shortlist } = query;
-  if (shortlist === undefined) return;
-  shorten(view, query, shortlist);
-  for (const row of shortlist.rows) {
-    const { chunk, index } = view.locate(Math.floor(row / shape.blockRows));
-    settleRow(shape, chunk, index, row % shape.blockRows, row, query, at, settled);
-  }
-  query.shortlist = undefined;
-  query.truth = Infinity;
-}
-
-/** Drops from the shortlist what cannot belong to the answer; false when that is hardly anything. */
-function shorten({ longest }: StoreView, query: TileQuery, shortlist: Shortlist): boolean {
-  const kth = shortlist.kth();
-  if (kth === Infinity) return false;
-  query.truth = Math.min(query.truth, greatestTruth(kth, query.margin, query.scale, longest));
-  return shortlist.tighten(estimateLimit(query, query.truth));
-}
-
 /** Compares packed bits, exactly. */
 export function scanByBits(span: Span, tile: QueryTile, settled: Uint32Array): void {
   tile.refresh(span.chunk);
@@ -150,24 +127,6 @@ function settleHits(span: Span, tile: QueryTile, count: number, isRefined: boole
       h--; // the row itself is still to be taken
     }
   }
-}
-
-/** Offers row `slot` of a block, row `row` of the store, to the query's heap; whether it was taken. `at`: the query's place in the tile. */
-function settleRow(
-  shape: StoreShape,
-  { kernels, scratch }: Chunk,
-  index: number,
-  slot: number,
-  row: number,
-  query: TileQuery,
-  at: number,
-  settled: Uint32Array,
-): boolean {
-  const given = scratch.base + shape.scratch.givenQueries + at * shape.stride * 4;
-  const out = scratch.base + shape.scratch.distances;
-  const distance = kernels.distance(given, rowsAt(shape, index, slot), scalesAt(shape, index, slot), out);
-  settled[query.index] = (settled[query.index] ?? 0) + 1;
-  return distance <= query.maxDistance && query.heap.offer(distance, row);
 }
 
 /** The span as the kernels take it that read rows in full. */

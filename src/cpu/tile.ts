@@ -48,8 +48,10 @@ export interface TileQuery {
   shortlist: Shortlist | undefined;
   /** What a float32 estimate must not exceed by now. */
   limit: number;
-  /** The most that the true distance of a row of the answer can be, in estimate scale, by the shortlist. */
+  /** The most that the true distance of a row of the answer can be, in estimate scale, by the shortlist or a guess. */
   truth: number;
+  /** What was guessed of that; +∞: nothing. The answer holds only if its farthest row is within. */
+  guess: number;
 }
 
 /** A tile's queries as codes. */
@@ -89,10 +91,12 @@ export class QueryTile {
   readonly #loaded = new Set<Chunk>();
   #codes: TileCodes | undefined;
 
-  constructor(shape: StoreShape, task: ScanTask, first: number, count: number) {
+  /** `queries`: their numbers in the task. */
+  constructor(shape: StoreShape, task: ScanTask, queries: readonly number[]) {
+    const count = queries.length;
     this.#shape = shape;
     this.#task = task;
-    this.queries = Array.from({ length: count }, (_, i) => tileQuery(shape, task, first + i));
+    this.queries = queries.map((index) => tileQuery(shape, task, index));
     this.totalRows = task.blocks.reduce((sum, block) => sum + block.rowCount, 0);
     const [one] = this.queries;
     this.sharesBits = this.queries.every((q) => q.bits === one?.bits);
@@ -250,6 +254,7 @@ function tileQuery(shape: StoreShape, task: ScanTask, index: number): TileQuery 
     shortlist: wanted >= LIMITS.shortlistFrom && hasShortlist(shape) ? new Shortlist(wanted) : undefined,
     limit: Infinity,
     truth: Infinity,
+    guess: Infinity,
     bits: task.eligibilities[task.eligibilityOf[index] ?? 0]?.bits ?? new Uint32Array(0),
   };
 }

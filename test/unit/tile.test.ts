@@ -53,7 +53,11 @@ describe.each(["cosine", "dot", "euclidean"] as const)("%s", (metric) => {
       const encoder = new Encoder(undefined, shape, metric);
       const defect = 1e-3;
       const basis = { ...identityProjection(D), defect, id: 1 };
-      const tile = new QueryTile(shape, taskOf(queries, maxDistance, [new Uint32Array(32)]), 0, QUERIES);
+      const tile = new QueryTile(
+        shape,
+        taskOf(queries, maxDistance, [new Uint32Array(32)]),
+        Array.from({ length: QUERIES }, (_, i) => i),
+      );
       tile.encode(encoder, basis, 127);
       tile.load(chunk);
       tile.refresh(chunk);
@@ -91,7 +95,11 @@ test("eligibility is copied for any run of rows, one bitmap or several", () => {
   for (const bitmaps of [[bitmap()], [bitmap(), bitmap(), bitmap()]]) {
     const { shape, chunk } = chunkOf("dot");
     const queries = new Float32Array(QUERIES * D).fill(1);
-    const tile = new QueryTile(shape, taskOf(queries, Infinity, bitmaps), 0, QUERIES);
+    const tile = new QueryTile(
+      shape,
+      taskOf(queries, Infinity, bitmaps),
+      Array.from({ length: QUERIES }, (_, i) => i),
+    );
     for (let round = 0; round < 60; round++) {
       const first = Math.floor(draw() * 900);
       const count = 1 + Math.floor(draw() * (ROWS - first - 1));
@@ -106,7 +114,7 @@ test("eligibility is copied for any run of rows, one bitmap or several", () => {
       }
     }
     expect(
-      new QueryTile(shape, taskOf(queries, 1, [new Uint32Array(32)]), 0, 1).loadEligible(chunk, 5, 70),
+      new QueryTile(shape, taskOf(queries, 1, [new Uint32Array(32)]), [0]).loadEligible(chunk, 5, 70),
     ).toBeUndefined();
   }
 });

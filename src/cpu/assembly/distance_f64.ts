@@ -26,14 +26,31 @@ export function sum_f32<Term>(a: usize, b: usize, bytes: i32): f64 {
   return total(low, high);
 }
 
+/** Cosine: the three products side by side, whose six chains of additions overlap. */
+function cosine_f32(a: usize, b: usize, bytes: i32): f32 {
+  const zero = f64x2.splat(0);
+  let ab0 = zero, ab1 = zero, aa0 = zero, aa1 = zero, bb0 = zero, bb1 = zero;
+  for (let i: i32 = 0; i < bytes; i += 16) {
+    const x = v128.load(a + i);
+    const y = v128.load(b + i);
+    const x0 = f64x2.promote_low_f32x4(x);
+    const x1 = upper(x);
+    const y0 = f64x2.promote_low_f32x4(y);
+    const y1 = upper(y);
+    ab0 = add_term<Product>(ab0, x0, y0);
+    ab1 = add_term<Product>(ab1, x1, y1);
+    aa0 = add_term<Product>(aa0, x0, x0);
+    aa1 = add_term<Product>(aa1, x1, x1);
+    bb0 = add_term<Product>(bb0, y0, y0);
+    bb1 = add_term<Product>(bb1, y1, y1);
+  }
+  return cosine_distance(total(ab0, ab1), total(aa0, aa1), total(bb0, bb1));
+}
+
 /** The canonical float32 distance of the vectors at `row` and `query`, `stride` elements each. */
 export function distance_f64(metric: i32, query: usize, row: usize, stride: i32): f32 {
   const bytes = stride << 2;
-  if (metric == COSINE) {
-    const ab = sum_f32<Product>(query, row, bytes);
-    const aa = sum_f32<Product>(query, query, bytes);
-    return cosine_distance(ab, aa, sum_f32<Product>(row, row, bytes));
-  }
+  if (metric == COSINE) return cosine_f32(query, row, bytes);
   if (metric == DOT) return round_distance(0 - sum_f32<Product>(query, row, bytes));
   if (metric == EUCLIDEAN) return round_distance(Math.sqrt(sum_f32<Square>(query, row, bytes)));
   return round_distance(sum_f32<Magnitude>(query, row, bytes));
