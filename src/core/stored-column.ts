@@ -2,18 +2,16 @@
  * Vectors as they are stored (stored-rows.ts), many at once, on their way between a file and a
  * backend's row store: nobody looks at them row by row again. Types only.
  */
+import type { NormRange } from "./norm-range.ts";
 
-/** Vectors as stored. */
-export interface StoredColumn {
+/** Vectors as stored, and bounds of their norms. */
+export interface StoredColumn extends NormRange {
   /** [count × rowBytes] */
   readonly rows: Uint8Array;
   /** [count] what scans need of a row: 1 / norm under cosine, else the norm, of b1 the set bits; rounded to float32. */
   readonly terms: Float32Array;
   /** [count] of i8; else empty. */
   readonly scales: Float32Array;
-  /** Of all rows, in float64; the least of those above 0, +∞ without one. */
-  readonly minNorm: number;
-  readonly maxNorm: number;
 }
 
 /** What vectors of a collection are, for the size of a row: core/stored-rows.ts rowFormat. */
@@ -24,14 +22,12 @@ export interface StoredColumnShape {
 }
 
 /** Reads a column of stored vectors from somewhere, in order, into the caller's memory. */
-export interface StoredColumnReader {
+export interface StoredColumnReader extends NormRange {
   readonly count: number;
-  readonly minNorm: number;
-  readonly maxNorm: number;
   /**
    * Fills the arrays with rows `first … first + count − 1`, where `first` is where the last call
    * ended (0 at first). What it fills may be trusted only when the last row was read: a checksum
-   * may cover more than one call. Rejects with CORRUPT.
+   * may cover more than one call. Rejects with CORRUPT; nothing writes to the arrays any more then.
    */
   read(
     first: number,

@@ -1,0 +1,111 @@
+/**
+ * Rows as they are stored, into the row store and out of it, in slices and without looking at
+ * vectors. Adopting fills the store's own memory, so that what is read from a file is never in
+ * memory twice. All room is made before the first read: nothing grows, and so nothing moves, while
+ * a reader fills a view. What fails half-way is zeroed, because writers rely on zero padding, and
+ * not committed.
+ */
+import type { Rows } from "../core/backend.ts";
+import { abortedError, NearfieldError } from "../core/errors.ts";
+import { GrowingNormRange, isNormRange, normsOfTerms } from "../core/norm-range.ts";
+import type { WorkSlices } from "../core/slices.ts";
+import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
+import { allocated } from "./answer.ts";
+import type { AddOptions } from "./contract.ts";
+import type { AdoptResult } from "./stored-index.ts";
+
+/** Fills the rows behind the committed ones from the readers; the caller commits. Rejects without a trace. */
+export async function adoptColumns(
+  rows: Rows,
+  readers: readonly StoredColumnReader[],
+  options: AddOptions,
+  slices: WorkSlices,
+): Promise<AdoptResult> {
+  const count = readers.reduce((sum, reader) => sum + reader.count, 0);
+  rows.discard(); // what an add before this one may have left
+  const first = rows.rowCount;
+  for (const reader of readers) if (!isNormRange(reader)) throw impossibleNorms(reader);
+  if (count > 0) rows.reserve(first + count - 1);
+  let end = first;
+  try {
+    for (const reader of readers) {
+      const start = end;
+      for (const piece of piecesOf(rows, start, reader.count, slices)) {
+        const turn = slices.take(piece.elements);
+        if (turn !== undefined) {
+          options.onProgress?.({ done: end - first, total: count });
+          await turn;
+        }
+        if (options.signal?.aborted === true) throw abortedError(options.signal);
+        end = piece.first + piece.count;
+        await reader.read(piece.first - start, {
+          rows: rows.bytes(piece.first, piece.count),
+          terms: rows.terms(piece.first, piece.count),
+          scales: rows.scales(piece.first, piece.count),
+        });
+        rows.claim(piece.first, normsOfTerms(rows.terms(piece.first, piece.count), rows.metric, reader));
+      }
+    }
+    if (options.signal?.aborted === true) throw abortedError(options.signal);
+    options.onProgress?.({ done: count, total: count });
+  } catch (error) {
+    rows.discard();
+    for (const piece of piecesOf(rows, first, end - first, slices)) {
+      const turn = slices.take(piece.elements);
+      if (turn !== undefined) await turn;
+      rows.erase(piece.first, piece.count);
+    }
+    throw error;
+  }
+  return { first, count };
+}
+
+/** Copies of rows as stored, and bounds of their norms. */
+export async function exportRows(rows: Rows, first: number, count: number, slices: WorkSlices): Promise<StoredColumn> {
+  if (!(first >= 0 && count >= 0 && first + count <= rows.rowCount)) {
+    throw new Error(`rows ${first} … ${first + count - 1} of ${rows.rowCount} to be copied`);
+  }
+  const column = allocated(`${count} rows`, () => ({
+    rows: new Uint8Array(count * rows.rowBytes),
+    terms: new Float32Array(count),
+    scales: new Float32Array(rows.precision === "i8" ? count : 0),
+  }));
+  const norms = new GrowingNormRange();
+  for (const piece of piecesOf(rows, first, count, slices)) {
+    const turn = slices.take(piece.elements);
+    if (turn !== undefined) await turn;
+    const at = piece.first - first;
+    column.rows.set(rows.bytes(piece.first, piece.count), at * rows.rowBytes);
+    column.terms.set(rows.terms(piece.first, piece.count), at);
+    column.scales.set(rows.scales(piece.first, piece.count), at);
+    const block = rows.blocks[Math.floor(piece.first / rows.blockRows)];
+    if (block !== undefined) norms.unite(block);
+  }
+  return { ...column, minNorm: norms.minNorm, maxNorm: norms.maxNorm };
+}
+
+/** Rows that lie in one block and fit one slice. `elements`: 32-bit words of them, terms and scales too. */
+interface Piece {
+  readonly first: number;
+  readonly count: number;
+  readonly elements: number;
+}
+
+function* piecesOf(rows: Rows, first: number, count: number, slices: WorkSlices): Generator<Piece> {
+  const words = rows.rowBytes / 4 + (rows.precision === "i8" ? 2 : 1);
+  const most = Math.max(1, Math.floor(slices.budget / words));
+  for (let row = first; row < first + count; ) {
+    const toBlockEnd = rows.blockRows - (row % rows.blockRows);
+    const piece = Math.min(first + count - row, toBlockEnd, most);
+    yield { first: row, count: piece, elements: piece * words };
+    row += piece;
+  }
+}
+
+function impossibleNorms({ minNorm, maxNorm }: StoredColumnReader): NearfieldError {
+  return new NearfieldError("CORRUPT", {
+    got: `norms from ${minNorm} to ${maxNorm}`,
+    expected: "bounds of the norms of stored rows",
+    remedy: "the file is damaged, or another program wrote it: restore it from a copy",
+  });
+}
