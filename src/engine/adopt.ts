@@ -77,7 +77,7 @@ export async function exportRows(rows: Rows, first: number, count: number, slice
     const at = piece.first - first;
     column.rows.set(rows.bytes(piece.first, piece.count), at * rows.rowBytes);
     column.terms.set(rows.terms(piece.first, piece.count), at);
-    column.scales.set(rows.scales(piece.first, piece.count), at);
+    if (rows.precision === "i8") column.scales.set(rows.scales(piece.first, piece.count), at);
     const block = rows.blocks[Math.floor(piece.first / rows.blockRows)];
     if (block !== undefined) norms.unite(block);
   }
