@@ -218,7 +218,7 @@ describe("rule 5: an adoption that fails", () => {
   test("for want of memory is OUT_OF_MEMORY, and can be tried again", async () => {
     const index = await open();
     const reader = readColumn(columnOf(vectors(5), kind));
-    vi.spyOn(WebAssembly, "Memory").mockImplementation(() => {
+    vi.spyOn(WebAssembly, "Memory").mockImplementation(function () {
       throw new RangeError("could not allocate memory");
     });
     await expect(index.adopt(reader)).rejects.toMatchObject({ code: "OUT_OF_MEMORY" });
