@@ -24,9 +24,11 @@ export interface StoredColumnShape {
 /** Reads a column of stored vectors from somewhere, in order, into the caller's memory. */
 export interface StoredColumnReader extends NormRange {
   readonly count: number;
+  /** How many reads may be under way at once, each called in its turn all the same. Default 1: a read is called when the last has resolved. */
+  readonly readsAtOnce?: number;
   /**
    * Fills the arrays with rows `first … first + count − 1`, where `first` is where the last call
-   * ended (0 at first). What it fills may be trusted only when the last row was read: a checksum
+   * ended (0 at first). What it fills may be trusted only when all reads have resolved: a checksum
    * may cover more than one call. Rejects with CORRUPT; nothing writes to the arrays any more then.
    */
   read(

@@ -7,6 +7,7 @@
  */
 import type { Rows } from "../core/backend.ts";
 import { abortedError, NearfieldError } from "../core/errors.ts";
+import { LIMITS } from "../core/limits.ts";
 import { GrowingNormRange, isNormRange, normsOfTerms } from "../core/norm-range.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
@@ -26,29 +27,29 @@ export async function adoptColumns(
   const first = rows.rowCount;
   for (const reader of readers) if (!isNormRange(reader)) throw impossibleNorms(reader);
   if (count > 0) rows.reserve(first + count - 1);
+  const reads = new Reads();
   let end = first;
   try {
     for (const reader of readers) {
       const start = end;
+      const atOnce = Math.min(reader.readsAtOnce ?? 1, LIMITS.adoptReads);
       for (const piece of piecesOf(rows, start, reader.count, slices)) {
         const turn = slices.take(piece.elements);
         if (turn !== undefined) {
           options.onProgress?.({ done: end - first, total: count });
           await turn;
         }
+        await reads.fewerThan(atOnce);
         if (options.signal?.aborted === true) throw abortedError(options.signal);
         end = piece.first + piece.count;
-        await reader.read(piece.first - start, {
-          rows: rows.bytes(piece.first, piece.count),
-          terms: rows.terms(piece.first, piece.count),
-          scales: rows.scales(piece.first, piece.count),
-        });
-        rows.claim(piece.first, normsOfTerms(rows.terms(piece.first, piece.count), rows.metric, reader));
+        reads.begin(() => fill(rows, reader, piece.first - start, piece));
       }
+      await reads.fewerThan(1);
     }
     if (options.signal?.aborted === true) throw abortedError(options.signal);
     options.onProgress?.({ done: count, total: count });
   } catch (error) {
+    await reads.settled();
     rows.discard();
     for (const piece of piecesOf(rows, first, end - first, slices)) {
       const turn = slices.take(piece.elements);
@@ -58,6 +59,38 @@ export async function adoptColumns(
     throw error;
   }
   return { first, count };
+}
+
+async function fill(rows: Rows, reader: StoredColumnReader, at: number, { first, count }: Piece): Promise<void> {
+  const terms = rows.terms(first, count);
+  await reader.read(at, { rows: rows.bytes(first, count), terms, scales: rows.scales(first, count) });
+  rows.claim(first, normsOfTerms(terms, rows.metric, reader));
+}
+
+/** Reads under way. A failure is told by the next `fewerThan`. */
+class Reads {
+  readonly #running = new Set<Promise<void>>();
+  #failure: { readonly error: unknown } | undefined;
+
+  begin(read: () => Promise<void>): void {
+    const running = read()
+      .catch((error: unknown) => {
+        this.#failure ??= { error };
+      })
+      .finally(() => this.#running.delete(running));
+    this.#running.add(running);
+  }
+
+  /** Resolves when fewer than `count` run and none has failed. */
+  async fewerThan(count: number): Promise<void> {
+    while (this.#running.size >= count && this.#failure === undefined) await Promise.race(this.#running);
+    if (this.#failure !== undefined) throw this.#failure.error;
+  }
+
+  /** Resolves when none runs any more. */
+  async settled(): Promise<void> {
+    await Promise.all(this.#running);
+  }
 }
 
 /** Copies of rows as stored, and bounds of their norms. */

@@ -1,6 +1,7 @@
 /** Indexes as collections use them (engine/stored-index.ts): adopting, replacing and exporting rows as stored obeys the rules that `add` and `remove` obey. */
 import { afterEach, describe, expect, test, vi } from "vitest";
 import { nextTurn, systemClock } from "../../src/core/clock.ts";
+import { LIMITS } from "../../src/core/limits.ts";
 import { FLOAT_METRICS, type Metric, type Precision } from "../../src/core/metric.ts";
 import { RowSet } from "../../src/core/rowset.ts";
 import { readColumn } from "../../src/core/stored-column-reader.ts";
@@ -188,6 +189,57 @@ describe("rule 5: an adoption that fails", () => {
     await fresh.add(rows);
     expect(await answers(index)).toEqual(await answers(fresh));
     expect((await index.exportColumn(0, 120)).rows).toEqual((await fresh.exportColumn(0, 120)).rows);
+  });
+
+  test.each([
+    [undefined, 1],
+    [2, 2],
+    [100, LIMITS.adoptReads],
+  ])("with %s reads at once has %i under way, and waits for all before the next rows", async (readsAtOnce, most) => {
+    const rows = vectors(32 * 9);
+    const index = await open();
+    const column = columnOf(rows, kind);
+    const reader = readColumn(column);
+    const gates: (() => void)[] = [];
+    const begun: number[] = [];
+    let ended = 0;
+    const gated: StoredColumnReader = {
+      ...reader,
+      ...(readsAtOnce === undefined ? {} : { readsAtOnce }),
+      async read(first, into) {
+        const number = begun.push(first) - 1;
+        await new Promise<void>((resolve) => gates.push(resolve));
+        if (isFailing && number === 0) throw failure;
+        into.rows.fill(0xff); // late, as a read that is under way does
+        if (!isFailing) await reader.read(first, into);
+        ended++;
+      },
+    };
+    let isFailing = true;
+    let isDone = false;
+    const run = async (): Promise<unknown> => {
+      begun.length = gates.length = ended = 0;
+      isDone = false;
+      const result = index.adopt(gated).then(
+        (value: unknown) => value,
+        (error: unknown) => error,
+      );
+      void result.then(() => {
+        isDone = true;
+      });
+      for (let released = 0; !isDone; await nextTurn(systemClock)) {
+        expect(begun.length - released).toBeLessThanOrEqual(most);
+        if (begun.length - released === most || begun.length === 9 || (isFailing && released > 0))
+          gates[released++]?.();
+      }
+      return result;
+    };
+    expect(await run()).toBe(failure);
+    expect([begun.length, ended]).toEqual([most, most - 1]);
+    isFailing = false;
+    expect(await run()).toEqual({ first: 0, count: 32 * 9 });
+    expect(begun).toEqual(Array.from({ length: 9 }, (_, i) => i * 32));
+    expect((await index.exportColumn(0, 32 * 9)).rows).toEqual(column.rows);
   });
 
   test("for bounds of norms that are none reads nothing", async () => {
