@@ -49,7 +49,9 @@ const SLACK = 2 ** -22;
 export function normsOfTerms(terms: Float32Array, metric: Metric, known: NormRange): NormRange {
   let least = Infinity;
   let most = 0;
-  for (const term of terms) {
+  // By index: iterating over shared memory takes three times as long (V8 11.3).
+  for (let i = 0; i < terms.length; i++) {
+    const term = terms[i] ?? 0;
     if (!(term >= LEAST_NORMAL && term < Infinity)) return known;
     if (term < least) least = term;
     if (term > most) most = term;
