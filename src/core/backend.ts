@@ -9,6 +9,7 @@
  */
 import type { RowReader } from "./matrix.ts";
 import type { Metric, Precision } from "./metric.ts";
+import type { NormRange } from "./norm-range.ts";
 import type { TopK } from "./topk.ts";
 
 /** What serves an index, and why. `limits` and `features` are the GPU device's, empty on the CPU. */
@@ -71,13 +72,10 @@ export interface Proposal {
 }
 
 /** A range of rows that changed together: the unit of synchronisation between row store and copies of it. */
-export interface RowBlock {
+export interface RowBlock extends NormRange {
   readonly firstRow: number;
   /** Raised by each overwrite of rows already there; appending leaves it. */
   readonly version: number;
-  /** Norms of the rows as stored lie between these (float64; of non-zero rows for the smaller; of b1 numbers of set bits). */
-  readonly minNorm: number;
-  readonly maxNorm: number;
 }
 
 /** The row store as copies of it see it: read-only, by block. */
@@ -208,7 +206,7 @@ export interface StoredVector {
 /** The row store as its single writer, the engine, sees it. Rows written are scratch until committed. */
 export interface Rows extends RowSource {
   readonly memoryBytes: number;
-  /** Makes room for `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
+  /** Makes room for all rows up to `row`. Throws OUT_OF_MEMORY, leaving the rows as they are. */
   reserve(row: number): void;
   /** Stores vector `index` of `reader` as `row`, which has room; or returns why it cannot be stored. */
   write(row: number, reader: RowReader, index: number): string | undefined;
@@ -218,6 +216,13 @@ export interface Rows extends RowSource {
   stored(row: number): StoredVector;
   /** Stores a vector, of a store of the same precision and dimensions, as `row`, which has room. */
   put(row: number, vector: StoredVector): void;
+  /**
+   * Says that rows of the block of row `first` were filled as stored, terms and scales too, through
+   * the views that `bytes`, `terms` and `scales` give of rows with room; their norms lie within `norms`.
+   */
+  claim(first: number, norms: NormRange): void;
+  /** Zeroes the bytes of rows of one block that were filled and are not to be: `write` relies on padding being zero. */
+  erase(first: number, count: number): void;
   /** Makes the rows written since, and the first `rowCount` rows, part of the store; rows beyond are scratch. */
   commit(rowCount: number): void;
   /** Forgets rows that were written and not committed. */

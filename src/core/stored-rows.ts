@@ -31,6 +31,14 @@ export function rowFormat(precision: Precision, metric: Metric, dimensions: numb
   return { precision, metric, dimensions, stride, rowBytes };
 }
 
+/**
+ * What scans multiply by, from a row's norm; stored rounded to float32: 1/‖x‖ under cosine, else
+ * ‖x‖; of b1 the number of set bits.
+ */
+export function rowTerm(metric: Metric, norm: number): number {
+  return metric === "cosine" ? 1 / norm : norm;
+}
+
 /** Rows in memory, [rows × rowBytes], 16-byte aligned, as the arrays that their precision makes them. */
 export class StoredRows {
   readonly #format: RowFormat;

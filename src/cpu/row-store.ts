@@ -8,15 +8,20 @@ import type { RowBlock, Rows, StoredVector } from "../core/backend.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { RowReader } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
-import { StoredRows } from "../core/stored-rows.ts";
+import { GrowingNormRange, type NormRange } from "../core/norm-range.ts";
+import { rowTerm, StoredRows } from "../core/stored-rows.ts";
 import type { CodeBasis } from "./encoder.ts";
 import { blockAt, chunkBytes, rowsAt, scalesAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory, sharedMemory } from "./memory.ts";
 
-interface MutableBlock extends RowBlock {
-  version: number;
-  minNorm: number;
-  maxNorm: number;
+class Block extends GrowingNormRange implements RowBlock {
+  readonly firstRow: number;
+  version = 0;
+
+  constructor(firstRow: number) {
+    super();
+    this.firstRow = firstRow;
+  }
 }
 
 /** A block's memory as its rows are written to. */
@@ -38,11 +43,11 @@ export class RowStore implements Rows {
   basis: CodeBasis | undefined;
   readonly #isShared: boolean;
   readonly #chunks: ChunkMemory[] = [];
-  readonly #blocks: MutableBlock[] = [];
+  readonly #blocks: Block[] = [];
   #rowCount = 0;
   #maxNorm = 0;
   /** Norms of rows written and not yet committed, by block. */
-  readonly #pending = new Map<number, { min: number; max: number }>();
+  readonly #pending = new Map<number, GrowingNormRange>();
   /** Kept from call to call, because rows are written one by one. */
   #lastView: BlockView | undefined;
 
@@ -86,28 +91,29 @@ export class RowStore implements Rows {
   }
 
   reserve(row: number): void {
-    const { shape } = this;
-    const block = Math.floor(row / shape.blockRows);
-    if (block < this.#blocks.length) return;
-    const chunk = Math.floor(block / shape.blocksPerChunk);
-    const bytes = chunkBytes(shape, (block % shape.blocksPerChunk) + 1);
+    const { blockRows, blocksPerChunk, blockBytes } = this.shape;
+    const last = Math.floor(row / blockRows);
+    if (last < this.#blocks.length) return;
+    const chunks = this.#chunks.length;
     try {
-      const memory = this.#chunks[chunk];
-      if (memory !== undefined) memory.ensure(bytes);
-      else
-        this.#chunks[chunk] = this.#isShared
-          ? sharedMemory(bytes, chunkBytes(shape, shape.blocksPerChunk))
-          : ownMemory(bytes);
+      for (let block = this.#blocks.length; block <= last; ) {
+        const chunk = Math.floor(block / blocksPerChunk);
+        const end = Math.min(last + 1, (chunk + 1) * blocksPerChunk);
+        this.#fit(chunk, end - chunk * blocksPerChunk);
+        block = end;
+      }
     } catch (cause) {
+      this.#chunks.length = chunks; // nobody has seen the others yet
+      const needed = (last + 1 - this.#blocks.length) * blockBytes;
       throw new NearfieldError("OUT_OF_MEMORY", {
-        got: `no memory for row ${row} (${this.memoryBytes + shape.blockBytes} bytes of rows)`,
-        expected: `room for a further ${shape.blockBytes} bytes`,
+        got: `no memory for row ${row} (${this.memoryBytes + needed} bytes of rows)`,
+        expected: `room for a further ${needed} bytes`,
         remedy: "add fewer rows, remove() and compact(), or give the process more memory",
         cause,
-        details: { bytes: this.memoryBytes, needed: shape.blockBytes },
+        details: { bytes: this.memoryBytes, needed },
       });
     }
-    this.#blocks.push({ firstRow: block * shape.blockRows, version: 0, minNorm: Infinity, maxNorm: 0 });
+    while (this.#blocks.length <= last) this.#blocks.push(new Block(this.#blocks.length * blockRows));
   }
 
   bytes(first: number, count: number): Uint8Array {
@@ -151,14 +157,19 @@ export class RowStore implements Rows {
     this.#finish(this.#viewOf(row), row, norm, scale);
   }
 
+  claim(first: number, norms: NormRange): void {
+    this.#pendingOf(Math.floor(first / this.shape.blockRows)).unite(norms);
+  }
+
+  erase(first: number, count: number): void {
+    this.bytes(first, count).fill(0);
+  }
+
   commit(rowCount: number): void {
     this.#rowCount = rowCount;
-    for (const [index, { min, max }] of this.#pending) {
-      const block = this.#blocks[index];
-      if (block === undefined) continue;
-      block.minNorm = Math.min(block.minNorm, min);
-      block.maxNorm = Math.max(block.maxNorm, max);
-      this.#maxNorm = Math.max(this.#maxNorm, max);
+    for (const [index, norms] of this.#pending) {
+      this.#blocks[index]?.unite(norms);
+      this.#maxNorm = Math.max(this.#maxNorm, norms.maxNorm);
     }
     this.#pending.clear();
   }
@@ -174,15 +185,27 @@ export class RowStore implements Rows {
 
   #finish(view: BlockView, row: number, norm: number, scale: number): void {
     const slot = row % this.shape.blockRows;
-    view.terms[slot] = this.shape.metric === "cosine" ? 1 / norm : norm;
+    view.terms[slot] = rowTerm(this.shape.metric, norm);
     if (this.shape.precision === "i8") view.scales[slot] = scale;
-    const range = this.#pending.get(view.index);
-    const least = norm > 0 ? norm : Infinity;
-    if (range === undefined) this.#pending.set(view.index, { min: least, max: norm });
-    else {
-      range.min = Math.min(range.min, least);
-      range.max = Math.max(range.max, norm);
-    }
+    this.#pendingOf(view.index).include(norm);
+  }
+
+  #pendingOf(block: number): GrowingNormRange {
+    let norms = this.#pending.get(block);
+    if (norms === undefined) this.#pending.set(block, (norms = new GrowingNormRange()));
+    return norms;
+  }
+
+  /** Sees that chunk `index` has room for `blocks` blocks. */
+  #fit(index: number, blocks: number): void {
+    const { shape } = this;
+    const bytes = chunkBytes(shape, blocks);
+    const memory = this.#chunks[index];
+    if (memory !== undefined) memory.ensure(bytes);
+    else
+      this.#chunks[index] = this.#isShared
+        ? sharedMemory(bytes, chunkBytes(shape, shape.blocksPerChunk))
+        : ownMemory(bytes);
   }
 
   /** The block of `row`; its memory may have moved since the last call. */

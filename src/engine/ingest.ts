@@ -35,7 +35,7 @@ export async function ingest(
   const cost = rowCost(rows, reader);
   rows.discard(); // what an add before this one may have left
   const first = rows.rowCount;
-  if (first + reader.count > LIMITS.maxRows) throw tooManyRows(first, reader.count);
+  checkRoom(first, reader.count);
   const skipped: number[] = [];
   let row = first;
   for (let i = 0; i < reader.count; i++) {
@@ -123,8 +123,10 @@ function queryReader(
   };
 }
 
-function tooManyRows(rowCount: number, added: number): NearfieldError {
-  return new NearfieldError("TOO_LARGE", {
+/** Throws TOO_LARGE where row numbers would not last for `added` more rows. */
+export function checkRoom(rowCount: number, added: number): void {
+  if (rowCount + added <= LIMITS.maxRows) return;
+  throw new NearfieldError("TOO_LARGE", {
     got: `${added} more rows beside ${rowCount}`,
     expected: `at most ${LIMITS.maxRows} rows in one index`,
     remedy: "spread the rows over several indexes, or remove() and compact()",

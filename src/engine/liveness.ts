@@ -42,19 +42,19 @@ export class Liveness {
   }
 
   append(count: number): void {
-    if (count === 0) return;
-    this.#bits = resizedBits(this.#bits, this.#rowCount + count);
-    setBitRange(this.#bits, this.#rowCount, this.#rowCount + count);
-    this.#rowCount += count;
-    this.#count += count;
-    this.#forget();
+    if (count > 0) this.beginChange(count).apply();
   }
 
-  /** Begins a removal: nothing shows until `apply`, which no other change may come before. */
-  beginRemoval(): Removal {
-    return new Removal(this.#bits.slice(), (bits, removed) => {
+  /** Begins to append rows and to remove some, of old and new ones: nothing shows until `apply`, which no other change may come before. */
+  beginChange(appended: number): LivenessChange {
+    const rowCount = this.#rowCount + appended;
+    const bits = resizedBits(this.#bits, rowCount);
+    setBitRange(bits, this.#rowCount, rowCount);
+    return new LivenessChange(bits, (removed) => {
+      if (appended === 0 && removed === 0) return;
       this.#bits = bits;
-      this.#count -= removed;
+      this.#rowCount = rowCount;
+      this.#count += appended - removed;
       this.#forget();
     });
   }
@@ -65,27 +65,27 @@ export class Liveness {
   }
 }
 
-/** Rows on their way out: marked in a copy, so that a long removal can be sliced and still be seen wholly or not at all. */
-export class Removal {
+/** Rows on their way in and out: marked in a copy, so that a long removal can be sliced and still be seen wholly or not at all. */
+export class LivenessChange {
   readonly #bits: Uint32Array;
-  readonly #publish: (bits: Uint32Array, removed: number) => void;
+  readonly #publish: (removed: number) => void;
   #removed = 0;
 
-  constructor(bits: Uint32Array, publish: (bits: Uint32Array, removed: number) => void) {
+  constructor(bits: Uint32Array, publish: (removed: number) => void) {
     this.#bits = bits;
     this.#publish = publish;
   }
 
-  /** Marks a row, in range; one that is gone already is ignored. */
-  mark(row: number): void {
+  /** Marks a row, in range, as removed; one that is gone already is ignored. */
+  remove(row: number): void {
     if (!hasBit(this.#bits, row)) return;
     this.#bits[row >>> 5] = (this.#bits[row >>> 5] ?? 0) & ~(1 << (row & 31));
     this.#removed++;
   }
 
-  /** Makes the removal visible; returns how many rows it took. */
+  /** Makes the change visible; returns how many rows it removed. */
   apply(): number {
-    if (this.#removed > 0) this.#publish(this.#bits, this.#removed);
+    this.#publish(this.#removed);
     return this.#removed;
   }
 }

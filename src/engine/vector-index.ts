@@ -15,19 +15,22 @@ import { LIMITS } from "../core/limits.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
+import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
 import { readValues, valueArray } from "../core/stored-rows.ts";
+import { adoptColumns, exportRows } from "./adopt.ts";
 import { allocated, blankAnswer } from "./answer.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
-import { checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
+import { checkAddOptions, checkRoom, ingest, readOne, readQueries } from "./ingest.ts";
 import { type CheckedSearch, checkSearch, eligibilityOf, newTally, type SearchJob } from "./job.ts";
 import { copyLive, type Generation, newGeneration } from "./generation.ts";
-import type { Liveness } from "./liveness.ts";
+import type { Liveness, LivenessChange } from "./liveness.ts";
 import { checkedRows, checkLive, ROW_COST } from "./row-list.ts";
-import type { AddOptions, AddResult, IndexStats, SearchOptions, VectorIndex } from "./contract.ts";
+import type { AddOptions, AddResult, IndexStats, SearchOptions } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SerialQueue } from "./serial.ts";
+import type { AdoptAndRemoveResult, AdoptResult, StoredIndex } from "./stored-index.ts";
 
 export interface IndexParts {
   readonly metric: Metric;
@@ -48,7 +51,7 @@ export interface IndexParts {
 /** Words of a bitmap that cost as much as one element of a vector: they are copied, nothing more. */
 const BITMAP_WORDS_PER_ELEMENT = 8;
 
-export class Index implements VectorIndex {
+export class Index implements StoredIndex {
   /** Present only where the runtime knows the symbol: set in the constructor. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
   readonly dimensions: number;
@@ -151,17 +154,42 @@ export class Index implements VectorIndex {
 
   remove(rows: Iterable<number>): Promise<number> {
     return this.#change("remove", undefined, async () => {
-      const { live } = this.#generation;
-      const { slices } = this.#parts;
-      const list = await checkedRows(rows, live.rowCount, slices);
-      const removal = live.beginRemoval();
-      for (const row of list) {
-        const turn = slices.take(ROW_COST);
-        if (turn !== undefined) await turn;
-        removal.mark(row);
-      }
-      return removal.apply();
+      const change = await this.#beginChange(0, rows);
+      return change.apply();
     });
+  }
+
+  async adopt(reader: StoredColumnReader, options: AddOptions = {}): Promise<AdoptResult> {
+    const { first, count } = await this.adoptAndRemove([reader], [], options);
+    return { first, count };
+  }
+
+  adoptAndRemove(
+    readers: readonly StoredColumnReader[],
+    removed: Iterable<number>,
+    options: AddOptions = {},
+  ): Promise<AdoptAndRemoveResult> {
+    return this.#change("adopt", options.signal, async () => {
+      const { rows } = this.#generation;
+      const added = readers.reduce((sum, reader) => sum + reader.count, 0);
+      checkRoom(rows.rowCount, added);
+      const change = await this.#beginChange(added, removed);
+      const { first, count } = await adoptColumns(rows, readers, options, this.#parts.slices);
+      // From here to the end nothing waits: a search sees all of it or nothing.
+      rows.commit(first + count);
+      const gone = change.apply();
+      if (count > 0) this.#workAhead(rows);
+      return { first, count, removed: gone };
+    });
+  }
+
+  exportColumn(first: number, count: number): Promise<StoredColumn> {
+    return this.#change("export", undefined, () => exportRows(this.#generation.rows, first, count, this.#parts.slices));
+  }
+
+  liveBits(): Uint32Array {
+    this.#checkOpen("liveBits");
+    return this.#generation.live.snapshot().bits.slice();
   }
 
   compact(): Promise<Uint32Array> {
@@ -262,6 +290,20 @@ export class Index implements VectorIndex {
 
   #checkOpen(action: string): void {
     if (this.#closing !== undefined) throw closedError(action);
+  }
+
+  /** Marks rows, of those there are and of `appended` new ones, as removed. */
+  async #beginChange(appended: number, removed: Iterable<number>): Promise<LivenessChange> {
+    const { live } = this.#generation;
+    const { slices } = this.#parts;
+    const list = await checkedRows(removed, live.rowCount + appended, slices);
+    const change = live.beginChange(appended);
+    for (const row of list) {
+      const turn = slices.take(ROW_COST);
+      if (turn !== undefined) await turn;
+      change.remove(row);
+    }
+    return change;
   }
 
   #change<T>(action: string, signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {

@@ -1,0 +1,41 @@
+/**
+ * An index as collections use it: rows come and go as they are stored, many at once, without
+ * anybody looking at the vectors again. Internal; callers of the library see VectorIndex.
+ */
+import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
+import type { AddOptions, VectorIndex } from "./contract.ts";
+
+export interface StoredIndex extends VectorIndex {
+  /**
+   * Appends all rows of the reader, or none; in the order of changes, like `add`. What it reads is
+   * believed: rows must be as this index's precision, metric and dimensions store them. Rejects
+   * with what the reader rejects with, CORRUPT (bounds of norms that are none), TOO_LARGE,
+   * OUT_OF_MEMORY, ABORTED, CLOSED.
+   */
+  adopt(reader: StoredColumnReader, options?: AddOptions): Promise<AdoptResult>;
+  /**
+   * Appends the rows of all readers, one after the other, and removes `removed`, in one step: a
+   * search sees both or neither. Numbers of the rows being appended may be among `removed`; rows
+   * that are gone already are ignored. Rejects like `adopt`, and with INVALID_ROW.
+   */
+  adoptAndRemove(
+    readers: readonly StoredColumnReader[],
+    removed: Iterable<number>,
+    options?: AddOptions,
+  ): Promise<AdoptAndRemoveResult>;
+  /** Copies of rows as stored, removed ones included, with bounds of their norms. In the order of changes. */
+  exportColumn(first: number, count: number): Promise<StoredColumn>;
+  /** A copy of the bitmap of live rows: ceil(rowCount / 32) words, bits beyond `rowCount` zero. */
+  liveBits(): Uint32Array;
+}
+
+/** Which rows an `adopt` got: `first … first + count − 1`, in the reader's order. */
+export interface AdoptResult {
+  readonly first: number;
+  readonly count: number;
+}
+
+export interface AdoptAndRemoveResult extends AdoptResult {
+  /** Rows that were live, or new, and are removed. */
+  readonly removed: number;
+}
