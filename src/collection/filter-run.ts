@@ -6,7 +6,7 @@
  */
 import { abortedError } from "../core/errors.ts";
 import { TABLE_LIMITS } from "../core/limits.ts";
-import type { WorkSlices } from "../core/slices.ts";
+import { inSlices, type WorkSlices } from "../core/slices.ts";
 import type { InPredicate, Predicate, RangePredicate } from "./filter-predicate.ts";
 import type { ColumnBlock, KeyColumn } from "./metadata-column.ts";
 import { NONE } from "./hash-slots.ts";
@@ -53,13 +53,9 @@ export async function matchRows(
 ): Promise<Uint32Array> {
   const out = new Uint32Array(Math.ceil(rowCount / 32));
   const work = matching(predicate, columns, rowCount, out);
-  for (;;) {
-    if (signal?.aborted === true) throw abortedError(signal);
-    const step = work.next();
-    if (step.done === true) return out;
-    const turn = slices.take(step.value);
-    if (turn !== undefined) await turn;
-  }
+  const isDone = await inSlices(work, slices, () => signal?.aborted === true);
+  if (isDone === undefined && signal?.aborted === true) throw abortedError(signal);
+  return out;
 }
 
 function* matching(
@@ -67,7 +63,7 @@ function* matching(
   columns: ReadonlyMap<string, KeyColumn>,
   rowCount: number,
   out: Uint32Array,
-): Generator<number, void> {
+): Generator<number, true> {
   const bound = yield* bind(predicate, columns);
   const evaluation = new Evaluation();
   for (let block = 0; block * BLOCK_ROWS < rowCount; block++) {
@@ -80,6 +76,7 @@ function* matching(
   const spare = rowCount & 31;
   const last = out.length - 1;
   if (spare !== 0) out[last] = (out[last] ?? 0) & (0xffffffff >>> (32 - spare));
+  return true;
 }
 
 function* bind(predicate: Predicate, columns: ReadonlyMap<string, KeyColumn>): Generator<number, Bound> {

@@ -130,18 +130,10 @@ export class IdTable {
 
   /** The table after rows were renumbered (old row → new row, 0xffffffff gone); this one stays as it is. */
   async compact(mapping: Uint32Array, slices: WorkSlices): Promise<IdTable> {
-    const retired = this.#retired;
-    const work = this.#ids.renumbered(mapping);
-    let step = work.next();
-    while (step.done !== true) {
-      const turn = slices.take(step.value);
-      if (turn !== undefined) await turn;
-      step = work.next();
-    }
-    const out = new IdTable(step.value);
+    const out = new IdTable(await this.#ids.compact(mapping, slices));
     out.#fitRetired();
-    for (let word = 0; word < retired.length; word++) {
-      for (let rest = retired[word] ?? 0; rest !== 0; rest &= rest - 1) {
+    for (let word = 0; word < this.#retired.length; word++) {
+      for (let rest = this.#retired[word] ?? 0; rest !== 0; rest &= rest - 1) {
         const row = mapping[word * 32 + (31 - Math.clz32(rest & -rest))];
         if (row !== undefined && row !== 0xffffffff) out.#setRetired(row, true);
       }

@@ -72,13 +72,6 @@ export class MetadataTable {
 
   /** The table after rows were renumbered (old row → new row, 0xffffffff gone); this one stays as it is. Columns are built anew when wanted. */
   async compact(mapping: Uint32Array, slices: WorkSlices): Promise<MetadataTable> {
-    const work = this.#texts.renumbered(mapping);
-    let step = work.next();
-    while (step.done !== true) {
-      const turn = slices.take(step.value);
-      if (turn !== undefined) await turn;
-      step = work.next();
-    }
-    return new MetadataTable(step.value);
+    return new MetadataTable(await this.#texts.compact(mapping, slices));
   }
 }

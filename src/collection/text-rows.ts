@@ -4,6 +4,7 @@
  * tail of their own. What the texts mean, and which rows are alive, is not known here.
  */
 import { TABLE_LIMITS } from "../core/limits.ts";
+import { inSlices, type WorkSlices } from "../core/slices.ts";
 import type { TextColumn } from "../storage/record-batch.ts";
 
 /** Rows that lie together. Row `first + i` is the UTF-8 of bytes `offsets[i] … offsets[i + 1]`. */
@@ -98,8 +99,14 @@ export class TextRows {
     return decoder.decode(bytes.subarray(offsets[row - first], offsets[row - first + 1]));
   }
 
-  /** The same texts under new row numbers: old row → new row, 0xffffffff gone. Yields its work. */
-  *renumbered(mapping: Uint32Array): Generator<number, TextRows> {
+  /** The same texts under new row numbers: old row → new row, 0xffffffff gone. Nothing may be appended meanwhile. */
+  async compact(mapping: Uint32Array, slices: WorkSlices): Promise<TextRows> {
+    const texts = await inSlices(this.#renumbered(mapping), slices, () => false);
+    if (texts === undefined) throw new Error("stopped without being told to");
+    return texts;
+  }
+
+  *#renumbered(mapping: Uint32Array): Generator<number, TextRows> {
     if (mapping.length !== this.#count) throw new Error(`a mapping of ${mapping.length} rows for ${this.#count}`);
     let kept = 0;
     for (let row = 0; row < mapping.length; row++) {
@@ -142,10 +149,10 @@ export class TextRows {
       const row = rows[i] ?? 0;
       const part = this.partOf(row);
       const most = Math.min(part.first + part.count - row, rows.length - i, RUN_ROWS);
-      let run = 1;
-      while (run < most && rows[i + run] === row + run) run++;
       const at = row - part.first;
       const from = part.offsets[at] ?? 0;
+      let run = 1;
+      while (run < most && rows[i + run] === row + run && (part.offsets[at + run] ?? 0) - from < RUN_BYTES) run++;
       const base = (offsets[i] ?? 0) - from;
       for (let j = 1; j <= run; j++) offsets[i + j] = base + (part.offsets[at + j] ?? 0);
       bytes.set(part.bytes.subarray(from, part.offsets[at + run]), offsets[i] ?? 0);
@@ -193,6 +200,7 @@ export class TextRows {
 const GONE = 0xffffffff;
 /** Rows counted between two yields. */
 const STEP_ROWS = 65_536;
-/** Most rows copied by one call, so that the work between two yields is bounded. */
+/** Most rows and bytes, but for the last row's, copied by one call, so that the work between two yields is bounded. */
 const RUN_ROWS = 4096;
+const RUN_BYTES = 1 << 20;
 const WORK_STEP = 1 << 14;
