@@ -20,10 +20,13 @@ export class MetadataColumns {
   readonly #texts: TextRows;
   /** Longest unused first. */
   readonly #columns = new Map<string, KeyColumn>();
+  readonly #leastBytes: number;
   readonly #building = new SerialQueue();
 
-  constructor(texts: TextRows) {
+  /** `leastBytes` of columns are kept however little metadata there is. */
+  constructor(texts: TextRows, leastBytes: number = TABLE_LIMITS.columnBytes) {
     this.#texts = texts;
+    this.#leastBytes = leastBytes;
   }
 
   /** Keys that have a column now. */
@@ -97,7 +100,7 @@ export class MetadataColumns {
   }
 
   #dropUnused(inUse: ReadonlyMap<string, KeyColumn>): void {
-    const limit = Math.max(TABLE_LIMITS.columnBytes, this.#texts.textBytes);
+    const limit = Math.max(this.#leastBytes, this.#texts.textBytes);
     let size = this.sizeBytes;
     for (const [key, column] of this.#columns) {
       if (size <= limit) return;
