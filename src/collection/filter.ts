@@ -25,7 +25,7 @@
 import { describe, type ErrorParts, NearfieldError } from "../core/errors.ts";
 import { TABLE_LIMITS } from "../core/limits.ts";
 import type { Predicate } from "./filter-predicate.ts";
-import { isPlainObject, path as keyPath } from "./metadata.ts";
+import { isPlainObject, keyPath } from "./metadata.ts";
 
 /** A value that a filter can ask for. */
 export type FilterValue = string | number | boolean | null;

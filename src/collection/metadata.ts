@@ -50,7 +50,7 @@ function checked(metadata: unknown): CheckedMetadata {
   for (const key of Object.keys(metadata)) {
     if (REFUSED_KEYS.has(key)) return refused(`metadata has the key ${key}, which is reserved; rename it`);
     const value = copied(metadata[key]);
-    if ("reason" in value) return refused(`metadata${path(key)}${value.reason}`);
+    if ("reason" in value) return refused(`metadata${keyPath(key)}${value.reason}`);
     copy[key] = value.value;
     units += key.length + unitsOf(value.value);
     if (units > TABLE_LIMITS.metadataBytes) return refused(tooLarge());
@@ -91,7 +91,7 @@ function unitsOf(value: Metadata[string]): number {
 }
 
 /** How the key is written after "metadata", short enough to read. */
-export function path(key: string): string {
+export function keyPath(key: string): string {
   if (/^[A-Za-z_$][\w$]{0,63}$/.test(key)) return `.${key}`;
   return `[${JSON.stringify(key.length > 64 ? `${key.slice(0, 64)}…` : key)}]`;
 }

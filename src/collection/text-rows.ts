@@ -156,7 +156,7 @@ export class TextRows {
       const base = (offsets[i] ?? 0) - from;
       for (let j = 1; j <= run; j++) offsets[i + j] = base + (part.offsets[at + j] ?? 0);
       bytes.set(part.bytes.subarray(from, part.offsets[at + run]), offsets[i] ?? 0);
-      work += 8 + run + (((offsets[i + run] ?? 0) - (offsets[i] ?? 0)) >>> 6);
+      work += 24 + run * 2 + (((offsets[i + run] ?? 0) - (offsets[i] ?? 0)) >>> 6);
       i += run;
       if (work < WORK_STEP) continue;
       yield work;

@@ -22,7 +22,14 @@ describe("compileFilter", () => {
     ["undefined", undefined, "", /undefined as the filter/],
     ["an array", [{ a: 1 }], "", /an array of 1 as the filter/],
     ["a string", "a = 1", "", /"a = 1" as the filter/],
-    ["an instance", new (class Filter {})(), "", /a Filter as the filter/],
+    [
+      "an instance",
+      new (class Filter {
+        a = 1;
+      })(),
+      "",
+      /a Filter as the filter/,
+    ],
     ["an object that inherits its conditions", Object.create({ year: 1 }), "", /plain object/],
     ["an unknown operator", { year: { $near: 1 } }, "year.$near", /unknown operator "\$near" at year\.\$near/],
     ["an unknown operator around keys", { $nor: [] }, "$nor", /unknown operator "\$nor" at \$nor/],
@@ -159,7 +166,7 @@ const { filter } = fc.letrec<{ filter: Filter }>((tie) => ({
     { weight: 1, arbitrary: fc.record({ $and: fc.array(tie("filter"), { minLength: 1, maxLength: 3 }) }) },
     { weight: 1, arbitrary: fc.record({ $not: tie("filter") }) },
     { weight: 1, arbitrary: fc.record({ a: operators, $or: fc.array(tie("filter"), { minLength: 1, maxLength: 2 }) }) },
-  ) as fc.Arbitrary<Filter>,
+  ),
 }));
 
 function jsonOf(value: Metadata | undefined): string {
@@ -339,7 +346,7 @@ describe("columns", () => {
     const columns = new MetadataColumns(texts, 0);
     const use = async (...keys: string[]): Promise<void> => {
       const found = await columns.columnsOf(keys, 2000, slicesOf());
-      for (const key of keys) expect(found.get(key)?.rowCount).toBe(2000);
+      for (const name of keys) expect(found.get(name)?.rowCount).toBe(2000);
     };
     await use("a");
     await use("d");
@@ -355,7 +362,7 @@ describe("columns", () => {
     await use("d");
     expect(columns.keys).toEqual(["c", "d"]);
     const kept = new MetadataColumns(texts, 1 << 20);
-    for (const key of ["a", "b", "c", "d"]) await kept.columnsOf([key], 2000, slicesOf());
+    for (const name of ["a", "b", "c", "d"]) await kept.columnsOf([name], 2000, slicesOf());
     expect(kept.keys).toEqual(["a", "b", "c", "d"]);
   });
 });

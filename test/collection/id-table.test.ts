@@ -161,7 +161,7 @@ describe("IdTable", () => {
     const table = new IdTable();
     table.append(column);
     const held = column.bytes.byteLength + column.offsets.byteLength;
-    expect(table.sizeBytes - held).toBeLessThan(60_000 / 8 + 64);
+    expect(table.sizeBytes - held).toBeLessThan(60_000 / 8 + 128);
     expect(table.rowOf("id-59999")).toBe(59_999);
     expect(table.sizeBytes - held).toBeGreaterThan(60_000 * 8);
   });

@@ -22,7 +22,7 @@ const value = fc.oneof(
 );
 
 /** The value of each wanted key as JSON.parse sees the bytes that were found. */
-function found(json: string, keys: readonly string[], padding = ""): (unknown | undefined)[] | false {
+function found(json: string, keys: readonly string[], padding = ""): unknown[] | false {
   const bytes = Buffer.from(padding + json + padding);
   const start = Buffer.byteLength(padding);
   const wanted = new WantedKeys(keys);
