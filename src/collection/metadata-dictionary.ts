@@ -1,6 +1,7 @@
 /**
  * The distinct strings under one metadata key, numbered in the order they came: codes. Kept as
- * bytes in pages, because a million JavaScript strings and Map entries take five times as much.
+ * bytes in pages, because JavaScript strings in a Map weigh twice as much and keep the
+ * garbage collector busy.
  *
  * Order is that of JavaScript's `<`, by UTF-16 code units, which bytes of UTF-8 follow but for
  * what is beyond U+FFFF (`compareUnits`). A range filter compares every distinct string until that

@@ -36,7 +36,13 @@ describe("checkMetadata", () => {
     ["an array", [1], /metadata is an array of 1/],
     ["a string", "a", /metadata is "a"/],
     ["a Map", new Map(), /metadata is a Map/],
-    ["an instance", new (class Film {})(), /metadata is a Film/],
+    [
+      "an instance",
+      new (class Film {
+        a = 1;
+      })(),
+      /metadata is a Film/,
+    ],
     ["an object that inherits", Object.create({ year: 1 }), /not a plain object/],
     ["NaN", { year: Number.NaN }, /metadata\.year is NaN/],
     ["infinity", { year: -Infinity }, /metadata\.year is -Infinity/],
