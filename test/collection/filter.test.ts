@@ -4,7 +4,9 @@ import { describe, expect, test } from "vitest";
 import { compileFilter, type Filter } from "../../src/collection/filter.ts";
 import { nextAbove } from "../../src/collection/filter-run.ts";
 import { checkMetadata, type Metadata } from "../../src/collection/metadata.ts";
+import { KeyColumn } from "../../src/collection/metadata-column.ts";
 import { MetadataColumns } from "../../src/collection/metadata-columns.ts";
+import { BLOCK_ROWS } from "../../src/collection/metadata-entries.ts";
 import { MetadataTable } from "../../src/collection/metadata-table.ts";
 import { TextRows } from "../../src/collection/text-rows.ts";
 import { NearfieldError } from "../../src/core/errors.ts";
@@ -271,6 +273,7 @@ describe("a filter", () => {
       { n: { $gte: 65_530, $lt: 131_080 } },
       { n: { $in: [0, 65_535, 65_536, 69_999.5, 149_999] } },
       { n: { $in: [3, 1e12, -5] } },
+      { n: { $in: [100, 102, 200] } },
       { id: { $in: ["key 0", "key 66000", "key 149999", "key x"] } },
       { id: { $gt: "key 9" }, group: "g299" },
       { group: { $nin: ["g1", "g2"] }, tags: { $in: ["t4", 10] } },
@@ -364,6 +367,16 @@ describe("columns", () => {
     const kept = new MetadataColumns(texts, 1 << 20);
     for (const name of ["a", "b", "c", "d"]) await kept.columnsOf([name], 2000, slicesOf());
     expect(kept.keys).toEqual(["a", "b", "c", "d"]);
+  });
+
+  test("give back their spare room with every full block", () => {
+    const column = new KeyColumn();
+    for (let row = 0; row < BLOCK_ROWS - 1; row++) column.addValue([row, row + 1, row + 2, "x", "y", "z"]);
+    const before = column.sizeBytes;
+    column.addValue([7, 8, 9, "x", "y", "z"]);
+    // Numbers take 4 bytes and their row's 2, codes 1 and 2; then `present`, and a dictionary of three texts.
+    expect(column.sizeBytes).toBeLessThan(BLOCK_ROWS * 3 * (6 + 3) + BLOCK_ROWS / 8 + 2048);
+    expect(column.sizeBytes).toBeLessThan(before);
   });
 });
 

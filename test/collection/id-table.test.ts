@@ -257,6 +257,17 @@ describe("HashSlots", () => {
     );
   });
 
+  test("what comes and goes leaves nothing behind that would make it grow", () => {
+    const slots = new HashSlots({ isSame: () => false });
+    const bytes = new Uint8Array(4);
+    for (let number = 0; number < 10_000; number++) {
+      const hash = Math.imul(number, 0x9e3779b1) >>> 0;
+      slots.put(hash, bytes, 0, 4, number);
+      expect(slots.remove(hash, number)).toBe(true);
+    }
+    expect(slots.sizeBytes).toBe(new HashSlots({ isSame: () => false }).sizeBytes);
+  });
+
   test("hashes as MurmurHash3 does", () => {
     // From the reference implementation, seed 0x9747b28c.
     const of = (text: string): number => hashBytes(Buffer.from(text), 0, Buffer.byteLength(text));
