@@ -24,8 +24,10 @@ export function idProblem(id: unknown): string | undefined {
 
 /** Rows that are indexed between two looks at the slices. */
 const STEP_ROWS = 1024;
-/** An indexed row takes as long as so many elements of a slice: hashing, and a look into two cold cache lines. */
+/** An indexed row takes as long as so many elements of a slice: hashing, and a look into two cold cache lines. At first, while nothing is compiled, as so many more. */
 const ROW_ELEMENTS = 16;
+const COLD_ROWS = 16_384;
+const COLD_FACTOR = 8;
 
 export class IdTable {
   readonly #ids: TextRows;
@@ -97,7 +99,8 @@ export class IdTable {
     this.#slots.reserve(this.#ids.count);
     while (this.#indexed < this.#ids.count) {
       const end = Math.min(this.#indexed + STEP_ROWS, this.#ids.count);
-      const turn = slices.take((end - this.#indexed) * ROW_ELEMENTS);
+      const work = (end - this.#indexed) * ROW_ELEMENTS;
+      const turn = slices.take(end <= COLD_ROWS ? Math.min(work * COLD_FACTOR, slices.budget) : work);
       if (turn !== undefined) await turn;
       this.#indexUpTo(Math.min(end, this.#ids.count));
     }

@@ -13,14 +13,20 @@ import { KeyColumn } from "./metadata-column.ts";
 import { findValues, WantedKeys } from "./metadata-scan.ts";
 import type { TextRows } from "./text-rows.ts";
 
-/** Rows read between two looks at the slices, and bytes: a long record has its own. */
+/** Most rows read between two looks at the slices; fewer where they are long. */
 const STEP_ROWS = 256;
+/** A value that goes into its column takes as long as so many elements of a slice: 50–500 ns. */
+const VALUE_ELEMENTS = 16;
+/** Until so many bytes were read the code is not compiled and several times as slow: stretches of 50 ms without this. */
+const COLD_BYTES = 1 << 20;
+const COLD_FACTOR = 8;
 
 export class MetadataColumns {
   readonly #texts: TextRows;
   /** Longest unused first. */
   readonly #columns = new Map<string, KeyColumn>();
   readonly #leastBytes: number;
+  #bytesRead = 0;
   readonly #building = new SerialQueue();
 
   /** `leastBytes` of columns are kept however little metadata there is. */
@@ -89,7 +95,9 @@ export class MetadataColumns {
         let end = at + 1;
         while (end < most && (part.offsets[end] ?? 0) - base < TABLE_LIMITS.metadataBytes) end++;
         const bytes = (part.offsets[end] ?? 0) - base;
-        const turn = slices.take(Math.ceil(bytes / TABLE_LIMITS.metadataBytesRead) + (end - at) * group.length);
+        const work = Math.ceil(bytes / TABLE_LIMITS.metadataBytesRead) + (end - at) * group.length * VALUE_ELEMENTS;
+        const turn = slices.take(this.#bytesRead < COLD_BYTES ? Math.min(work * COLD_FACTOR, slices.budget) : work);
+        this.#bytesRead += bytes;
         if (turn !== undefined) await turn;
         for (let i = at; i < end; i++) {
           pass.add(part.bytes, part.offsets[i] ?? 0, part.offsets[i + 1] ?? 0, part.first + i);

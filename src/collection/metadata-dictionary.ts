@@ -62,6 +62,17 @@ export class TextDictionary implements NumberedBytes {
 
   /** The code of a text, or NONE. */
   find(text: string): number {
+    // Most are short and ASCII: nothing is allocated for them.
+    const { length } = text;
+    if (length <= scratch.length) {
+      let end = 0;
+      for (; end < length; end++) {
+        const unit = text.charCodeAt(end);
+        if (unit > 0x7f) break;
+        scratch[end] = unit;
+      }
+      if (end === length) return this.#slots.find(hashBytes(scratch, 0, end), scratch, 0, end);
+    }
     const bytes = encodeText(text);
     return this.#slots.find(hashBytes(bytes, 0, bytes.length), bytes, 0, bytes.length);
   }
@@ -176,6 +187,7 @@ function tooMuchText(size: number): NearfieldError {
 }
 
 const encoder = new TextEncoder();
+const scratch = new Uint8Array(256);
 
 /** UTF-8, with lone surrogates as three bytes each. */
 export function encodeText(text: string): Uint8Array {

@@ -111,12 +111,12 @@ export class TextRows {
     let kept = 0;
     for (let row = 0; row < mapping.length; row++) {
       if (mapping[row] !== GONE) kept++;
-      if (row % STEP_ROWS === STEP_ROWS - 1) yield STEP_ROWS / 8;
+      if (row % STEP_ROWS === STEP_ROWS - 1) yield STEP_ROWS / 4;
     }
     const sources = new Uint32Array(kept).fill(GONE);
     for (let row = 0; row < mapping.length; row++) {
       const target = mapping[row] ?? GONE;
-      if (row % STEP_ROWS === STEP_ROWS - 1) yield STEP_ROWS / 4;
+      if (row % STEP_ROWS === STEP_ROWS - 1) yield STEP_ROWS / 2;
       if (target === GONE) continue;
       if (target >= kept || sources[target] !== GONE) throw new Error(`row ${row} becomes ${target} of ${kept}`);
       sources[target] = row;
@@ -156,7 +156,7 @@ export class TextRows {
       const base = (offsets[i] ?? 0) - from;
       for (let j = 1; j <= run; j++) offsets[i + j] = base + (part.offsets[at + j] ?? 0);
       bytes.set(part.bytes.subarray(from, part.offsets[at + run]), offsets[i] ?? 0);
-      work += 24 + run * 2 + (((offsets[i + run] ?? 0) - (offsets[i] ?? 0)) >>> 6);
+      work += 24 + run * 2 + (((offsets[i + run] ?? 0) - (offsets[i] ?? 0)) >>> 3);
       i += run;
       if (work < WORK_STEP) continue;
       yield work;
