@@ -218,3 +218,31 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
 
 /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
 export const RECOVERY_DELAYS_MS: readonly number[] = [0, 100, 500, 2000, 5000, 15_000];
+
+/** Bounds of ids, metadata and filters (src/collection). */
+export const TABLE_LIMITS = {
+  /** UTF-8 of an id; the contract's. A page of ids stays small, and a scratch of this size holds any. */
+  idBytes: 512,
+  /** JSON of one record's metadata; the contract's. Dictionaries keep the length of a text in 16 bits. */
+  metadataBytes: 65_536,
+
+  /** Nesting of a filter, the outermost object included: compiling and running recurse. The contract's. */
+  filterDepth: 16,
+  /** Conditions of a filter: each is a pass over its column. The contract's. */
+  filterConditions: 1000,
+  /** Values of all `$in` and `$nin` of a filter: they are checked in one stretch, about 2 ms. The contract's. */
+  filterValues: 100_000,
+
+  /** Bytes of texts and offsets from which a column is kept as it is; smaller ones are copied together, or a journal of single records would be as many columns. */
+  adoptedTextBytes: 262_144,
+  /** Bytes of such a gathering; growing copies it in one stretch. */
+  textTailBytes: 8_388_608,
+  /** Bytes of a part that compaction makes; offsets are 32 bits. */
+  textPartBytes: 268_435_456,
+
+  /** Bytes of filter columns that are always allowed, and of more as many as the metadata itself has; beyond, the longest unused are dropped and built again when wanted. */
+  columnBytes: 16_777_216,
+  /** Entries of a filter column that are compared in the time of an element of `sliceElements`; of metadata, bytes that are read. */
+  columnEntries: 8,
+  metadataBytesRead: 2,
+} as const;

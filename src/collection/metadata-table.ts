@@ -1,0 +1,77 @@
+/**
+ * Metadata by row number: kept as the JSON it is stored as, parsed record by record when asked
+ * for. Filters work on columns that are made of it on first use (metadata-columns.ts).
+ */
+import type { WorkSlices } from "../core/slices.ts";
+import type { TextColumn } from "../storage/record-batch.ts";
+import type { CompiledFilter } from "./filter.ts";
+import { matchRows } from "./filter-run.ts";
+import type { Metadata } from "./metadata.ts";
+import { MetadataColumns, parseMetadata } from "./metadata-columns.ts";
+import { TextRows } from "./text-rows.ts";
+
+export class MetadataTable {
+  readonly #texts: TextRows;
+  readonly #columns: MetadataColumns;
+
+  constructor(texts: TextRows = new TextRows()) {
+    this.#texts = texts;
+    this.#columns = new MetadataColumns(texts);
+  }
+
+  get count(): number {
+    return this.#texts.count;
+  }
+
+  /** Bytes of the JSON itself. */
+  get jsonBytes(): number {
+    return this.#texts.textBytes;
+  }
+
+  /** Memory held: JSON, offsets, and the columns of keys that were filtered on. */
+  get sizeBytes(): number {
+    return this.#texts.sizeBytes + this.#columns.sizeBytes;
+  }
+
+  /** Keys that have a column now. */
+  get columnKeys(): readonly string[] {
+    return this.#columns.keys;
+  }
+
+  /** Adds rows: JSON as checkMetadata writes it, empty where a record has none. Kept, not copied, when there is much. */
+  append(metadata: TextColumn): void {
+    this.#texts.append(metadata);
+  }
+
+  /** Adds a row: the `json` of checkMetadata, or "" for none. */
+  appendJson(json: string): void {
+    this.#texts.appendText(json);
+  }
+
+  /** A new object with the metadata of row 0 ≤ row < count; undefined when it has none. Throws CORRUPT. */
+  get(row: number): Metadata | undefined {
+    return parseMetadata(this.jsonOf(row), row);
+  }
+
+  /** The stored JSON, not to be written to; empty when there is none. */
+  jsonOf(row: number): Uint8Array {
+    const { first, offsets, bytes } = this.#texts.partOf(row);
+    return bytes.subarray(offsets[row - first], offsets[row - first + 1]);
+  }
+
+  /**
+   * The rows that match, as a bitmap of ceil(count / 32) words over the rows there are at the call;
+   * rows that are no longer alive are among them. Rejects with ABORTED, CORRUPT, or TOO_LARGE for a
+   * key with more than 4 GiB of distinct strings.
+   */
+  async match(filter: CompiledFilter, slices: WorkSlices, signal?: AbortSignal): Promise<Uint32Array> {
+    const rowCount = this.#texts.count;
+    const columns = await this.#columns.columnsOf(filter.keys, rowCount, slices, signal);
+    return matchRows(filter.predicate, columns, rowCount, slices, signal);
+  }
+
+  /** The table after rows were renumbered (old row → new row, 0xffffffff gone); this one stays as it is. Columns are built anew when wanted. */
+  async compact(mapping: Uint32Array, slices: WorkSlices): Promise<MetadataTable> {
+    return new MetadataTable(await this.#texts.compact(mapping, slices));
+  }
+}
