@@ -18,7 +18,7 @@ export const TRAILER_BYTES = 64;
 const ENTRY_BYTES = 32;
 const TRAILER_CHECKSUM_AT = 52;
 /** The magic, reversed. */
-const END_MAGIC: readonly number[] = FILE_MAGIC.toReversed();
+const END_MAGIC: readonly number[] = [...FILE_MAGIC].reverse();
 
 export interface BlockEntry {
   /** A number of the file's kind. */

@@ -1,5 +1,5 @@
 /**
- * 64-bit fields as numbers, little-endian, and the alignment of blocks. Numbers beyond 2^53 − 1
+ * Fields as the format has them, little-endian, and the alignment of blocks. Integers beyond 2^53 − 1
  * cannot be told apart in JavaScript: reading one gives NaN, which no comparison accepts.
  */
 
@@ -24,6 +24,11 @@ export function readU64(view: DataView, at: number): number {
 
 export function viewOf(bytes: Uint8Array): DataView {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+}
+
+/** Whether a float64 is a time: milliseconds since 1970, as Date takes them. */
+export function isTime(atMs: number): boolean {
+  return atMs >= 0 && atMs <= 8.64e15;
 }
 
 /** The position of the first byte that is not zero, or −1. */

@@ -5,6 +5,7 @@
  */
 import { LIMITS } from "../core/limits.ts";
 import type { StoredColumn, StoredColumnShape } from "../core/stored-column.ts";
+import { checkBatch } from "./batch-columns.ts";
 import { BlockWriter } from "./block-writer.ts";
 import type { WritableFile } from "./driver.ts";
 import { aligned } from "./fields.ts";
@@ -108,14 +109,4 @@ export class SegmentWriter {
     this.#first += count;
     this.#held = 0;
   }
-}
-
-/** A batch that does not hold what it says is our bug. */
-export function checkBatch({ count, ids, metadata, vectors }: RecordBatch, shape: StoredColumnShape): void {
-  const isWhole =
-    vectors.rows.length === count * shape.rowBytes &&
-    vectors.terms.length === count &&
-    vectors.scales.length === (shape.hasScales ? count : 0) &&
-    [ids, metadata].every((column) => column.offsets.length === count + 1 && column.offsets[count] === column.bytes.length);
-  if (!isWhole) throw new Error(`a batch of ${count} whose columns are not as long`);
 }
