@@ -11,14 +11,14 @@
 import { crc32c } from "./crc32c.ts";
 import type { Fail } from "./damage.ts";
 import { aligned, readU64, viewOf, writeU64 } from "./fields.ts";
-import { checkUnused, FILE_MAGIC, HEADER_BYTES } from "./file-header.ts";
+import { checkUnused, HEADER_BYTES } from "./file-header.ts";
 
 export const SUMMARY_BYTES = 64;
 export const TRAILER_BYTES = 64;
 const ENTRY_BYTES = 32;
 const TRAILER_CHECKSUM_AT = 52;
-/** The magic, reversed. */
-const END_MAGIC: readonly number[] = [...FILE_MAGIC].reverse();
+/** FILE_MAGIC, reversed. */
+const END_MAGIC: readonly number[] = [0x1a, 0x0a, 0x0d, 0x44, 0x4c, 0x46, 0x4e, 0x89];
 
 export interface BlockEntry {
   /** A number of the file's kind. */

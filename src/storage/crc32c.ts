@@ -29,6 +29,8 @@ function makeTables(): Int32Array {
 /** Checksum of `bytes`, whose memory may be shared; `previous`: of what comes before them. */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
   const end = bytes.length;
+  // Less than a step of 16, or no multiple of 4 in it where words could begin.
+  if (end < SLICES) return ~byBytes(bytes, 0, end, ~previous) >>> 0;
   const head = Math.min(end, -bytes.byteOffset & 3);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + head, (end - head) >>> 2);
   const wordCount = words.length & ~3;

@@ -79,8 +79,8 @@ export class JournalReader {
     while (end.goodBytes < this.#file.size) {
       const found = await this.#readRecord(source, end);
       if ("damage" in found) {
-        end = { ...end, damage: found.damage };
-        break;
+        this.#end = { ...end, damage: found.damage };
+        return;
       }
       end = found.end;
       yield found.record;

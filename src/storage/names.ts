@@ -42,6 +42,7 @@ export function parseFileName(name: string): FileName | undefined {
       return { kind, generation: number };
     case "segment":
       return { kind, id: number };
+    case undefined:
     default:
       return undefined;
   }
