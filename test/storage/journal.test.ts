@@ -105,7 +105,9 @@ describe("a journal", () => {
     const big = someRecords(3, () => "z".repeat(LIMITS.readPieceBytes / 2));
     const records = stamped([deletion("a"), { kind: "upsert", batch: batchOf(big, PLAIN) }, deletion("b")]);
     const file = await journalOf(records);
-    expect((await readAll(file, PLAIN)).records).toEqual(records);
+    const { records: found } = await readAll(file, PLAIN);
+    // By its bytes: values of megabytes take the test runner seconds to compare.
+    expect(Buffer.from((await journalOf(found)).bytes).equals(file.bytes)).toBe(true);
     expect(file.readBytes).toBeLessThan(file.size * 4);
   });
 

@@ -10,11 +10,11 @@ export const SHAPES: readonly StoredColumnShape[] = [
   { rowBytes: 208, hasScales: false },
 ];
 
-export function column(texts: readonly string[]): TextColumn {
-  const parts = texts.map((text) => new TextEncoder().encode(text));
-  const offsets = new Uint32Array(texts.length + 1);
+export function column(strings: readonly string[]): TextColumn {
+  const parts = strings.map((text) => new TextEncoder().encode(text));
+  const offsets = new Uint32Array(strings.length + 1);
   for (const [i, part] of parts.entries()) offsets[i + 1] = (offsets[i] ?? 0) + part.length;
-  const bytes = new Uint8Array(offsets[texts.length] ?? 0);
+  const bytes = new Uint8Array(offsets[strings.length] ?? 0);
   for (const [i, part] of parts.entries()) bytes.set(part, offsets[i]);
   return { offsets, bytes };
 }
