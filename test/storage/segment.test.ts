@@ -133,7 +133,44 @@ describe("a segment", () => {
       [4 + LIMITS.textBlockRecords, 1],
     ]);
     expect(texts(await segment.readText("metadata", 1))).toEqual([long]);
+    expect(await problems(segment)).toEqual([]);
     expect(await allTexts(segment.ids())).toEqual(records.map(({ id }) => id));
+  });
+
+  test.each([
+    ["that fill a block to its last byte share it", 0, 1],
+    ["of a byte more do not", 1, 2],
+  ])("two texts %s", async (_, more, blocks) => {
+    const records = someRecords(2, (i) => (i === 0 ? "y".repeat(LIMITS.textBlockBytes - 12 + more) : ""));
+    const { file } = await written([batchOf(records, PLAIN)], PLAIN);
+    expect((await Segment.open(file, "segment-1", PLAIN)).textBlocks("metadata")).toHaveLength(blocks);
+  });
+
+  test("has zeros behind a page that is shorter than the one before it", async () => {
+    const { file } = await written(
+      [
+        batchOf(
+          someRecords(22_001, () => ""),
+          SCALED,
+        ),
+      ],
+      SCALED,
+    );
+    const segment = await Segment.open(file, "segment-1", SCALED);
+    expect(await problems(segment)).toEqual([]);
+  });
+
+  test("tells damage beyond the first mebibyte of a block, and goes on to the next", async () => {
+    const records = someRecords(2, () => "y".repeat(LIMITS.readPieceBytes + 100));
+    const { file } = await written([batchOf(records, PLAIN)], PLAIN);
+    const segment = await Segment.open(file, "segment-1", PLAIN);
+    const last = file.bytes.lastIndexOf(121);
+    const first = file.bytes.indexOf(121);
+    for (const at of [first, first + LIMITS.readPieceBytes + 50, last]) file.bytes[at] = 122;
+    expect(await problems(segment)).toMatchObject([
+      { block: "metadata from 0", record: 0, reason: "the checksum differs" },
+      { block: "metadata from 1", record: 1, reason: "the checksum differs" },
+    ]);
   });
 
   test("reads no byte of vectors beyond what was asked for", async () => {
