@@ -15,10 +15,10 @@ export type FileKind = "segment" | "manifest" | "journal" | "root";
 export const HEADER_BYTES = 64;
 /** Where the fields of the kind begin; they end at 60. */
 export const HEADER_FIELDS = 24;
-export const FORMAT_VERSION = 1;
+const FORMAT_VERSION = 1;
 
 /** Like PNG's: a byte beyond ASCII, the name, and line ends that a transfer as text would change. */
-export const FILE_MAGIC: readonly number[] = [0x89, 0x4e, 0x46, 0x4c, 0x44, 0x0d, 0x0a, 0x1a];
+const FILE_MAGIC: readonly number[] = [0x89, 0x4e, 0x46, 0x4c, 0x44, 0x0d, 0x0a, 0x1a];
 
 const KIND_CODE: Readonly<Record<FileKind, number>> = { segment: 1, manifest: 2, journal: 3, root: 4 };
 const CHECKSUM_AT = 60;

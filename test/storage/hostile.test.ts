@@ -141,6 +141,12 @@ describe("a forged segment", () => {
     await refused(forge(forged));
   });
 
+  test("with bytes that belong to no block is refused", async () => {
+    const extra = { kind: 99, first: 0, count: 1, bytes: new Uint8Array(130) };
+    await readAll(forge([...GOOD, extra]));
+    await refused(forge([...GOOD, extra], { footer: (view) => view.setUint32(ENTRY + 128 + 24, 60, true) }));
+  });
+
   test("is told from one of a later format, which asks for a later nearfield", async () => {
     for (const header of [
       (view: DataView) => view.setUint16(8, 2, true),

@@ -150,6 +150,18 @@ describe("a manifest", () => {
     expect(await readManifest(await written(manifest), "manifest-7", 7)).toEqual(manifest);
   });
 
+  test("takes nothing from a prototype that somebody added to", async () => {
+    const { model: _, ...settings } = manifestOf().settings;
+    const file = await written({ ...manifestOf(), settings });
+    Object.defineProperty(Object.prototype, "model", { value: { name: "inherited" }, configurable: true });
+    try {
+      const read = await readManifest(file, "m", 7);
+      expect(Object.hasOwn(read.settings, "model")).toBe(false);
+    } finally {
+      Reflect.deleteProperty(Object.prototype, "model");
+    }
+  });
+
   test("inherits no settings, and passes over those it does not know", async () => {
     const polluted = JSON.parse(
       '{"__proto__":{"dimensions":4,"metric":"dot","precision":"f32"}}',
