@@ -72,7 +72,15 @@ type Bound =
   | "prefixWork"
   | "adoptReads"
   | "gpuFailures"
-  | "lastingDeviceMs";
+  | "lastingDeviceMs"
+  | "pageBytes"
+  | "textBlockBytes"
+  | "textBlockRecords"
+  | "readPieceBytes"
+  | "journalRecordBytes"
+  | "manifestTags"
+  | "tagBytes"
+  | "settingsBytes";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Largest `dimensions`; the contract's. */
@@ -214,6 +222,21 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   prefixRows: 2048,
   /** Multiply-adds of that choice spent on projecting the sample: 1 s of plain JS; fewer rows are used beyond it. */
   prefixWork: 2 ** 30,
+
+  /** Rows of one page of a segment, with its own checksum: what a damaged byte costs, and what a writer holds. Smaller pages make a longer table (96 bytes a page), which is read at opening. */
+  pageBytes: MiB,
+  /** Ids or metadata of one block, and the records of those: what fetching one record's metadata reads. A text that is longer has a block of its own. */
+  textBlockBytes: MiB,
+  textBlockRecords: 65_536,
+  /** Bytes read and checked in one stretch on the caller's thread: 0.5 ms of CRC32C. */
+  readPieceBytes: MiB,
+  /** Payload of one journal record: copying and checking it is one stretch on the caller's thread, about 8 ms; more goes into a segment. */
+  journalRecordBytes: 8 * MiB,
+  /** Tags of a collection, and UTF-8 bytes of a tag's name. */
+  manifestTags: 10_000,
+  tagBytes: 256,
+  /** JSON of a manifest's settings: room for a model's name, none for a bomb. */
+  settingsBytes: 65_536,
 };
 
 /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
