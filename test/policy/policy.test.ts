@@ -31,6 +31,8 @@ describe("layers", () => {
     cpu: ["core"],
     gpu: ["core", "../shaders"],
     engine: ["core"],
+    storage: ["core"],
+    collection: ["core", "storage", "engine"],
   };
 
   test.each(Object.entries(ALLOWED))("src/%s imports only itself and [%s]", (layer, allowed) => {

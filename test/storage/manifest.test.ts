@@ -153,6 +153,7 @@ describe("a manifest", () => {
   test("takes nothing from a prototype that somebody added to", async () => {
     const { model: _, ...settings } = manifestOf().settings;
     const file = await written({ ...manifestOf(), settings });
+    // oxlint-disable-next-line no-extend-native -- what is inherited must not be taken for a setting
     Object.defineProperty(Object.prototype, "model", { value: { name: "inherited" }, configurable: true });
     try {
       const read = await readManifest(file, "m", 7);
