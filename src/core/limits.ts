@@ -72,15 +72,7 @@ type Bound =
   | "prefixWork"
   | "adoptReads"
   | "gpuFailures"
-  | "lastingDeviceMs"
-  | "pageBytes"
-  | "textBlockBytes"
-  | "textBlockRecords"
-  | "readPieceBytes"
-  | "journalRecordBytes"
-  | "manifestTags"
-  | "tagBytes"
-  | "settingsBytes";
+  | "lastingDeviceMs";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Largest `dimensions`; the contract's. */
@@ -222,7 +214,25 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   prefixRows: 2048,
   /** Multiply-adds of that choice spent on projecting the sample: 1 s of plain JS; fewer rows are used beyond it. */
   prefixWork: 2 ** 30,
+};
 
+/** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
+export const RECOVERY_DELAYS_MS: readonly number[] = [0, 100, 500, 2000, 5000, 15_000];
+
+/** Bounds of files (src/storage); apart, so that pages which only search do not load them. */
+export const STORAGE_LIMITS: Readonly<
+  Record<
+    | "pageBytes"
+    | "textBlockBytes"
+    | "textBlockRecords"
+    | "readPieceBytes"
+    | "journalRecordBytes"
+    | "manifestTags"
+    | "tagBytes"
+    | "settingsBytes",
+    number
+  >
+> = {
   /** Rows of one page of a segment, with its own checksum: what a damaged byte costs, and what a writer holds. Smaller pages make a longer table (96 bytes a page), which is read at opening. */
   pageBytes: MiB,
   /** Ids or metadata of one block, and the records of those: what fetching one record's metadata reads. A text that is longer has a block of its own. */
@@ -238,9 +248,6 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   /** JSON of a manifest's settings: room for a model's name, none for a bomb. */
   settingsBytes: 65_536,
 };
-
-/** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
-export const RECOVERY_DELAYS_MS: readonly number[] = [0, 100, 500, 2000, 5000, 15_000];
 
 /** Bounds of ids, metadata and filters (src/collection). */
 export const TABLE_LIMITS = {

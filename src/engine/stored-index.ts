@@ -1,9 +1,14 @@
 /**
  * An index as collections use it: rows come and go as they are stored, many at once, without
- * anybody looking at the vectors again. Internal; callers of the library see VectorIndex.
+ * anybody looking at the vectors again. Internal; callers of the library see VectorIndex. Not part
+ * of the index's class, because pages that only search should not load it.
  */
 import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
+import { adoptColumns, exportRows } from "./adopt.ts";
 import type { AddOptions, VectorIndex } from "./contract.ts";
+import { checkRoom } from "./ingest.ts";
+import { beginChange } from "./removal.ts";
+import type { Index } from "./vector-index.ts";
 
 export interface StoredIndex extends VectorIndex {
   /**
@@ -38,4 +43,34 @@ export interface AdoptResult {
 export interface AdoptAndRemoveResult extends AdoptResult {
   /** Rows that were live, or new, and are removed. */
   readonly removed: number;
+}
+
+/** The index, with what collections need beside. */
+export function withStoredRows(index: Index): StoredIndex {
+  const adoptAndRemove: StoredIndex["adoptAndRemove"] = (readers, removed, options = {}) =>
+    index.change("adopt", options.signal, async () => {
+      const { rows, live, slices, workAhead } = index.access("adopt");
+      const added = readers.reduce((sum, reader) => sum + reader.count, 0);
+      checkRoom(rows.rowCount, added);
+      const change = await beginChange(live, added, removed, slices);
+      const { first, count } = await adoptColumns(rows, readers, options, slices);
+      // From here to the end nothing waits: a search sees all of it or nothing.
+      rows.commit(first + count);
+      const gone = change.apply();
+      if (count > 0) workAhead();
+      return { first, count, removed: gone };
+    });
+  return Object.assign(index, {
+    adoptAndRemove,
+    async adopt(reader: StoredColumnReader, options?: AddOptions): Promise<AdoptResult> {
+      const { first, count } = await adoptAndRemove([reader], [], options);
+      return { first, count };
+    },
+    exportColumn: (first: number, count: number): Promise<StoredColumn> =>
+      index.change("export", undefined, () => {
+        const { rows, slices } = index.access("export");
+        return exportRows(rows, first, count, slices);
+      }),
+    liveBits: (): Uint32Array => index.access("liveBits").live.snapshot().bits.slice(),
+  });
 }

@@ -15,22 +15,20 @@ import { LIMITS } from "../core/limits.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
 import { readValues, valueArray } from "../core/stored-rows.ts";
-import { adoptColumns, exportRows } from "./adopt.ts";
 import { allocated, blankAnswer } from "./answer.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
-import { checkAddOptions, checkRoom, ingest, readOne, readQueries } from "./ingest.ts";
+import { checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
 import { type CheckedSearch, checkSearch, eligibilityOf, newTally, type SearchJob } from "./job.ts";
 import { copyLive, type Generation, newGeneration } from "./generation.ts";
-import type { Liveness, LivenessChange } from "./liveness.ts";
-import { checkedRows, checkLive, ROW_COST } from "./row-list.ts";
-import type { AddOptions, AddResult, IndexStats, SearchOptions } from "./contract.ts";
+import type { Liveness } from "./liveness.ts";
+import { checkedRows, checkLive } from "./row-list.ts";
+import { beginChange } from "./removal.ts";
+import type { AddOptions, AddResult, IndexStats, SearchOptions, VectorIndex } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SerialQueue } from "./serial.ts";
-import type { AdoptAndRemoveResult, AdoptResult, StoredIndex } from "./stored-index.ts";
 
 export interface IndexParts {
   readonly metric: Metric;
@@ -51,7 +49,16 @@ export interface IndexParts {
 /** Words of a bitmap that cost as much as one element of a vector: they are copied, nothing more. */
 const BITMAP_WORDS_PER_ELEMENT = 8;
 
-export class Index implements StoredIndex {
+/** Rows as who changes them sees them. */
+export interface RowAccess {
+  readonly rows: Rows;
+  readonly live: Liveness;
+  readonly slices: WorkSlices;
+  /** Says that rows were added. */
+  readonly workAhead: () => void;
+}
+
+export class Index implements VectorIndex {
   /** Present only where the runtime knows the symbol: set in the constructor. */
   declare readonly [Symbol.asyncDispose]: () => Promise<void>;
   readonly dimensions: number;
@@ -104,7 +111,7 @@ export class Index implements StoredIndex {
 
   async add(vectors: VectorInput, options: AddOptions = {}): Promise<AddResult> {
     checkAddOptions(options);
-    return this.#change("add", options.signal, async () => {
+    return this.change("add", options.signal, async () => {
       const { rows, live } = this.#generation;
       const { skipsInvalid, slices, emit } = this.#parts;
       const result = await ingest(rows, vectors, options, skipsInvalid, slices);
@@ -137,7 +144,7 @@ export class Index implements StoredIndex {
   }
 
   replace(row: number, vector: VectorInput): Promise<void> {
-    return this.#change("replace", undefined, async () => {
+    return this.change("replace", undefined, async () => {
       const { rows, live, lock } = this.#generation;
       await checkedRows([row], live.rowCount, this.#parts.slices);
       checkLive(live, row);
@@ -153,47 +160,15 @@ export class Index implements StoredIndex {
   }
 
   remove(rows: Iterable<number>): Promise<number> {
-    return this.#change("remove", undefined, async () => {
-      const change = await this.#beginChange(0, rows);
+    return this.change("remove", undefined, async () => {
+      const { live } = this.#generation;
+      const change = await beginChange(live, 0, rows, this.#parts.slices);
       return change.apply();
     });
   }
 
-  async adopt(reader: StoredColumnReader, options: AddOptions = {}): Promise<AdoptResult> {
-    const { first, count } = await this.adoptAndRemove([reader], [], options);
-    return { first, count };
-  }
-
-  adoptAndRemove(
-    readers: readonly StoredColumnReader[],
-    removed: Iterable<number>,
-    options: AddOptions = {},
-  ): Promise<AdoptAndRemoveResult> {
-    return this.#change("adopt", options.signal, async () => {
-      const { rows } = this.#generation;
-      const added = readers.reduce((sum, reader) => sum + reader.count, 0);
-      checkRoom(rows.rowCount, added);
-      const change = await this.#beginChange(added, removed);
-      const { first, count } = await adoptColumns(rows, readers, options, this.#parts.slices);
-      // From here to the end nothing waits: a search sees all of it or nothing.
-      rows.commit(first + count);
-      const gone = change.apply();
-      if (count > 0) this.#workAhead(rows);
-      return { first, count, removed: gone };
-    });
-  }
-
-  exportColumn(first: number, count: number): Promise<StoredColumn> {
-    return this.#change("export", undefined, () => exportRows(this.#generation.rows, first, count, this.#parts.slices));
-  }
-
-  liveBits(): Uint32Array {
-    this.#checkOpen("liveBits");
-    return this.#generation.live.snapshot().bits.slice();
-  }
-
   compact(): Promise<Uint32Array> {
-    return this.#change("compact", undefined, async () => {
+    return this.change("compact", undefined, async () => {
       const old = this.#generation;
       const next = newGeneration(this.#parts.exact);
       const mapping = await copyLive(old, next, this.#parts.slices);
@@ -288,25 +263,19 @@ export class Index implements StoredIndex {
     await nextTurn(this.#parts.clock);
   }
 
+  /** For collections (stored-index.ts): the rows there are now. Throws CLOSED. */
+  access(action: string): RowAccess {
+    this.#checkOpen(action);
+    const { rows, live } = this.#generation;
+    return { rows, live, slices: this.#parts.slices, workAhead: () => this.#workAhead(rows) };
+  }
+
   #checkOpen(action: string): void {
     if (this.#closing !== undefined) throw closedError(action);
   }
 
-  /** Marks rows, of those there are and of `appended` new ones, as removed. */
-  async #beginChange(appended: number, removed: Iterable<number>): Promise<LivenessChange> {
-    const { live } = this.#generation;
-    const { slices } = this.#parts;
-    const list = await checkedRows(removed, live.rowCount + appended, slices);
-    const change = live.beginChange(appended);
-    for (const row of list) {
-      const turn = slices.take(ROW_COST);
-      if (turn !== undefined) await turn;
-      change.remove(row);
-    }
-    return change;
-  }
-
-  #change<T>(action: string, signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
+  /** Does one change after the other. For collections too (stored-index.ts). */
+  change<T>(action: string, signal: AbortSignal | undefined, task: () => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) return Promise.reject(closedError(action));
     if (signal?.aborted === true) return Promise.reject(abortedError(signal));
     return this.#changes.run(task, signal);

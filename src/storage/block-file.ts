@@ -3,7 +3,7 @@
  * allocated before it is known to lie in the file. Which blocks there are, and what is in them, is
  * for segment-reader.ts and manifest-reader.ts. The file stays the caller's.
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import { type BlockEntry, decodeEntries, decodeTrailer, SUMMARY_BYTES, TRAILER_BYTES } from "./block-table.ts";
 import { crc32c } from "./crc32c.ts";
 import { type Damage, DamageError, type Fail } from "./damage.ts";
@@ -155,8 +155,8 @@ async function readPieces(
   checked: number = into.length,
 ): Promise<number> {
   let checksum = previous;
-  for (let at = 0; at < into.length; at += LIMITS.readPieceBytes) {
-    const end = Math.min(into.length, at + LIMITS.readPieceBytes);
+  for (let at = 0; at < into.length; at += STORAGE_LIMITS.readPieceBytes) {
+    const end = Math.min(into.length, at + STORAGE_LIMITS.readPieceBytes);
     await file.read(offset + at, into.subarray(at, end));
     checksum = crc32c(into.subarray(at, Math.min(end, Math.max(at, checked))), checksum);
   }

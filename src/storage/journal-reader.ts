@@ -5,7 +5,7 @@
  *
  * Its header (file-header.ts):   24  generation u64    32  base version u64    40  zeros
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
 import { crc32c } from "./crc32c.ts";
 import { type Damage, DamageError, type Fail } from "./damage.ts";
@@ -74,7 +74,7 @@ export class JournalReader {
 
   /** All whole records, in order. Rejects with UNSUPPORTED_FORMAT at one of an unknown kind, or as the file does. */
   async *records(): AsyncGenerator<JournalRecord, void, undefined> {
-    const source = new ReadAhead(this.#file, LIMITS.readPieceBytes);
+    const source = new ReadAhead(this.#file, STORAGE_LIMITS.readPieceBytes);
     let end = this.#start;
     while (end.goodBytes < this.#file.size) {
       const found = await this.#readRecord(source, end);

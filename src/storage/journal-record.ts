@@ -6,7 +6,7 @@
  *    0  magic "NFJR"    4  kind u32    8  version u64    16  time f64    24  payload bytes u32    28  CRC32C of the payload u32
  *   32  count u32    36  checksum of the header before u32    40  zeros    60  CRC32C of 0 … 59
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
 import { batchBytes, decodeBatch, encodeBatch } from "./batch-columns.ts";
 import { crc32c } from "./crc32c.ts";
@@ -174,5 +174,5 @@ export function decodePayload(
 
 /** Whether a change may go into the journal whole; larger ones go into a segment, or several deletes. */
 export function fitsJournal(change: JournalChange): boolean {
-  return payloadBytes(change) <= LIMITS.journalRecordBytes;
+  return payloadBytes(change) <= STORAGE_LIMITS.journalRecordBytes;
 }

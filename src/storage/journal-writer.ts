@@ -9,7 +9,7 @@
  * anything, for each record names the one before it.
  */
 import { NearfieldError } from "../core/errors.ts";
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
 import { checkBatch } from "./batch-columns.ts";
 import type { WritableFile } from "./driver.ts";
@@ -151,7 +151,7 @@ function refusal(cause: unknown): NearfieldError {
 function tooLarge(bytes: number): NearfieldError {
   return new NearfieldError("TOO_LARGE", {
     got: `a journal record of ${bytes} bytes`,
-    expected: `at most ${LIMITS.journalRecordBytes}`,
+    expected: `at most ${STORAGE_LIMITS.journalRecordBytes}`,
     remedy: "write the records as a segment, or in several calls",
   });
 }

@@ -3,14 +3,14 @@
  * the parsed objects are looked at, and keys that are not known are passed over: a later version
  * that adds one which readers must know sets a required feature.
  */
-import { LIMITS } from "../core/limits.ts";
+import { LIMITS, STORAGE_LIMITS } from "../core/limits.ts";
 import { type Metric, metricFits, METRICS, type Precision, PRECISIONS } from "../core/metric.ts";
 import type { Fail } from "./damage.ts";
 import type { CollectionSettings } from "./manifest.ts";
 import { isTagName } from "./tag-payload.ts";
 
 export function decodeSettings(bytes: Uint8Array, fail: Fail): CollectionSettings {
-  if (bytes.length > LIMITS.settingsBytes) fail(`settings of ${bytes.length} bytes`);
+  if (bytes.length > STORAGE_LIMITS.settingsBytes) fail(`settings of ${bytes.length} bytes`);
   const value = parseJson(bytes, fail);
   const dimensions = own(value, "dimensions");
   const metric = METRICS.find((known) => known === own(value, "metric"));
@@ -41,7 +41,7 @@ function model(settings: unknown, fail: Fail): Pick<CollectionSettings, "model">
 
 /** `count`: how many there are; `newest`: no tag is of a later version. */
 export function decodeTags(bytes: Uint8Array, count: number, newest: number, fail: Fail): Map<string, number> {
-  if (count > LIMITS.manifestTags || bytes.length > count * LIMITS.tagBytes * 8) {
+  if (count > STORAGE_LIMITS.manifestTags || bytes.length > count * STORAGE_LIMITS.tagBytes * 8) {
     fail(`${count} tags in ${bytes.length} bytes`);
   }
   const value = parseJson(bytes, fail);

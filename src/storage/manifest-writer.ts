@@ -1,6 +1,6 @@
 /** Writes a manifest (manifest.ts): whole, into an empty file that is the caller's. */
 import { countWords } from "../core/bits.ts";
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import { SUMMARY_BYTES } from "./block-table.ts";
 import { BlockWriter } from "./block-writer.ts";
 import type { WritableFile } from "./driver.ts";
@@ -11,7 +11,7 @@ import { encodeSegmentRef, SEGMENT_REF_BYTES } from "./segment-facts.ts";
 /** Durable when it resolves; its name is when the caller has synced the folder. */
 export async function writeManifest(file: WritableFile, manifest: Manifest): Promise<{ readonly sizeBytes: number }> {
   const { settings, segments, tags, history } = manifest;
-  if (tags.size > LIMITS.manifestTags) throw new Error("more tags than a manifest holds");
+  if (tags.size > STORAGE_LIMITS.manifestTags) throw new Error("more tags than a manifest holds");
   const writer = await BlockWriter.create(file, "manifest");
   await writeBytes(writer, MANIFEST_BLOCK.settings, 1, jsonBytes(settings));
   await writeBytes(writer, MANIFEST_BLOCK.segments, segments.length, segmentBytes(segments));

@@ -4,7 +4,7 @@
  * caller's memory, ids and metadata come block by block, so that memory is bounded by a block
  * whatever the segment's size. The file is the caller's, and stays open while this is used.
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnReader, StoredColumnShape } from "../core/stored-column.ts";
 import { BlockFile } from "./block-file.ts";
 import type { BlockEntry } from "./block-table.ts";
@@ -104,7 +104,7 @@ export class Segment {
 
   /** Reads everything, bytes that mean nothing included, and goes on after damage. Rejects where the file cannot be read. */
   async verify(onProblem: (damage: Damage) => void): Promise<void> {
-    const scratch = new Uint8Array(Math.min(LIMITS.readPieceBytes, this.#file.sizeBytes));
+    const scratch = new Uint8Array(Math.min(STORAGE_LIMITS.readPieceBytes, this.#file.sizeBytes));
     for (const entry of this.#file.entries) {
       const damage = await this.#file.verifyBlock(entry, scratch);
       if (damage !== undefined) onProblem(damage);

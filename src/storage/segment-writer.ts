@@ -3,7 +3,7 @@
  * each of ids and metadata, some 4 MiB. Ids are taken as given: that each occurs once is the
  * caller's duty. The file is the caller's too (block-writer.ts), also when writing fails.
  */
-import { LIMITS } from "../core/limits.ts";
+import { LIMITS, STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumn, StoredColumnShape } from "../core/stored-column.ts";
 import { checkBatch } from "./batch-columns.ts";
 import { BlockWriter } from "./block-writer.ts";
@@ -34,7 +34,7 @@ export class SegmentWriter {
     this.#writer = writer;
     this.#ids = new TextStaging(writer, BLOCK.ids);
     this.#metadata = new TextStaging(writer, BLOCK.metadata);
-    this.#pageRows = Math.max(1, Math.floor(LIMITS.pageBytes / shape.rowBytes));
+    this.#pageRows = Math.max(1, Math.floor(STORAGE_LIMITS.pageBytes / shape.rowBytes));
     this.#rows = new Uint8Array(aligned(this.#pageRows * shape.rowBytes));
     this.#terms = new Float32Array(aligned(this.#pageRows * 4) / 4);
     this.#scales = new Float32Array(shape.hasScales ? this.#terms.length : 0);

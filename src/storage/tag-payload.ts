@@ -3,7 +3,7 @@
  *
  *   0  1: set, 0: removed u32    4  zeros    8  version u64, 0 where removed    16  name, UTF-8, up to the end
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { Fail } from "./damage.ts";
 import { readU64, viewOf, writeU64 } from "./fields.ts";
 import { checkUnused } from "./file-header.ts";
@@ -13,7 +13,7 @@ const HEAD_BYTES = 16;
 /** Whether a name has 1 … 256 bytes of UTF-8, and is the same when read back. */
 export function isTagName(name: string): boolean {
   const bytes = new TextEncoder().encode(name).length;
-  return bytes >= 1 && bytes <= LIMITS.tagBytes && !/\p{Surrogate}/u.test(name);
+  return bytes >= 1 && bytes <= STORAGE_LIMITS.tagBytes && !/\p{Surrogate}/u.test(name);
 }
 
 export function tagBytes(name: string): number {
@@ -34,7 +34,7 @@ export function decodeTag(
   newest: number,
   fail: Fail,
 ): { readonly name: string; readonly target: number | undefined } {
-  if (payload.length <= HEAD_BYTES || payload.length > HEAD_BYTES + LIMITS.tagBytes)
+  if (payload.length <= HEAD_BYTES || payload.length > HEAD_BYTES + STORAGE_LIMITS.tagBytes)
     fail("its name has the wrong size");
   const view = viewOf(payload);
   const isSet = view.getUint32(0, true);

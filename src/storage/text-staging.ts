@@ -2,7 +2,7 @@
  * Gathers the ids or metadata of a segment into blocks of bounded size and writes each when it is
  * full. Holds one block and its offsets.
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { BlockWriter } from "./block-writer.ts";
 import { aligned } from "./fields.ts";
 import type { TextColumn } from "./record-batch.ts";
@@ -11,8 +11,8 @@ export class TextStaging {
   readonly #writer: BlockWriter;
   readonly #kind: number;
   /** Ends of the strings held, from 0; bytes follow them in the block. */
-  readonly #ends: Uint32Array = new Uint32Array(LIMITS.textBlockRecords + 1);
-  readonly #bytes: Uint8Array = new Uint8Array(LIMITS.textBlockBytes);
+  readonly #ends: Uint32Array = new Uint32Array(STORAGE_LIMITS.textBlockRecords + 1);
+  readonly #bytes: Uint8Array = new Uint8Array(STORAGE_LIMITS.textBlockBytes);
   #first = 0;
   #count = 0;
   #used = 0;
@@ -52,9 +52,9 @@ export class TextStaging {
   /** Counts strings `from …` in, as many as there is room for, and returns the first that stays out. */
   #take(offsets: Uint32Array, from: number, end: number): number {
     let at = from;
-    while (at < end && this.#count < LIMITS.textBlockRecords) {
+    while (at < end && this.#count < STORAGE_LIMITS.textBlockRecords) {
       const used = this.#used + (offsets[at + 1] ?? 0) - (offsets[at] ?? 0);
-      if (used + (this.#count + 2) * 4 > LIMITS.textBlockBytes) break;
+      if (used + (this.#count + 2) * 4 > STORAGE_LIMITS.textBlockBytes) break;
       this.#used = used;
       this.#count++;
       this.#ends[this.#count] = used;

@@ -10,7 +10,7 @@ import type { StoredColumn, StoredColumnReader } from "../../src/core/stored-col
 import { nodeSpawner } from "../../src/cpu/spawn-node.ts";
 import type { IndexOptions } from "../../src/engine/contract.ts";
 import { createIndexOn, type Internals, withInternals } from "../../src/engine/create-index.ts";
-import type { StoredIndex } from "../../src/engine/stored-index.ts";
+import { type StoredIndex, withStoredRows } from "../../src/engine/stored-index.ts";
 import { nodeGpu } from "../../src/gpu/provider-node.ts";
 import { platformOf } from "../../src/platform.ts";
 import { normal } from "../contract/random.ts";
@@ -28,7 +28,7 @@ afterEach(async () => {
 
 async function open(options: Partial<IndexOptions> = {}, internals: Internals = {}): Promise<StoredIndex> {
   const all = { dimensions: D, backend: "cpu" as const, metric: "euclidean" as const, threads: 2, ...options };
-  const index = await createIndexOn(platform, withInternals(all, { cpu: SMALL, ...internals }));
+  const index = withStoredRows(await createIndexOn(platform, withInternals(all, { cpu: SMALL, ...internals })));
   opened.push(index);
   return index;
 }

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LIMITS } from "../../src/core/limits.ts";
+import { STORAGE_LIMITS } from "../../src/core/limits.ts";
 import type { StoredColumnShape } from "../../src/core/stored-column.ts";
 import { type JournalEnd, JournalReader } from "../../src/storage/journal-reader.ts";
 import type { JournalChange, JournalRecord } from "../../src/storage/journal-record.ts";
@@ -102,7 +102,7 @@ describe("a journal", () => {
   });
 
   test("of records larger than what is read at once gives them back", async () => {
-    const big = someRecords(3, () => "z".repeat(LIMITS.readPieceBytes / 2));
+    const big = someRecords(3, () => "z".repeat(STORAGE_LIMITS.readPieceBytes / 2));
     const records = stamped([deletion("a"), { kind: "upsert", batch: batchOf(big, PLAIN) }, deletion("b")]);
     const file = await journalOf(records);
     const { records: found } = await readAll(file, PLAIN);
@@ -115,7 +115,7 @@ describe("a journal", () => {
     const file = new MemoryFile();
     const writer = await JournalWriter.create(file, HEAD, PLAIN);
     const big = batchOf(
-      someRecords(1, () => "z".repeat(LIMITS.journalRecordBytes)),
+      someRecords(1, () => "z".repeat(STORAGE_LIMITS.journalRecordBytes)),
       PLAIN,
     );
     const records = stamped([deletion("a"), { kind: "upsert", batch: big }]);

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { LIMITS } from "../../src/core/limits.ts";
+import { STORAGE_LIMITS } from "../../src/core/limits.ts";
 import type { StoredColumnShape } from "../../src/core/stored-column.ts";
 import type { Damage } from "../../src/storage/damage.ts";
 import type { RecordBatch, TextColumn } from "../../src/storage/record-batch.ts";
@@ -118,19 +118,19 @@ describe("a segment", () => {
   });
 
   test("keeps blocks within their bounds, except for a text that is longer by itself", async () => {
-    const long = "y".repeat(LIMITS.textBlockBytes);
+    const long = "y".repeat(STORAGE_LIMITS.textBlockBytes);
     const records = [
       ...someRecords(3),
       { id: "long", metadata: long, seed: 1 },
-      ...someRecords(LIMITS.textBlockRecords + 1, () => ""),
+      ...someRecords(STORAGE_LIMITS.textBlockRecords + 1, () => ""),
     ];
     const { file } = await written([batchOf(records.slice(0, 4), PLAIN), ...chunks(records.slice(4))], PLAIN);
     const segment = await Segment.open(file, "segment-1", PLAIN);
     expect(segment.textBlocks("metadata").map(({ first, count }) => [first, count])).toEqual([
       [0, 3],
       [3, 1],
-      [4, LIMITS.textBlockRecords],
-      [4 + LIMITS.textBlockRecords, 1],
+      [4, STORAGE_LIMITS.textBlockRecords],
+      [4 + STORAGE_LIMITS.textBlockRecords, 1],
     ]);
     expect(texts(await segment.readText("metadata", 1))).toEqual([long]);
     expect(await problems(segment)).toEqual([]);
@@ -141,7 +141,7 @@ describe("a segment", () => {
     ["that fill a block to its last byte share it", 0, 1],
     ["of a byte more do not", 1, 2],
   ])("two texts %s", async (_, more, blocks) => {
-    const records = someRecords(2, (i) => (i === 0 ? "y".repeat(LIMITS.textBlockBytes - 12 + more) : ""));
+    const records = someRecords(2, (i) => (i === 0 ? "y".repeat(STORAGE_LIMITS.textBlockBytes - 12 + more) : ""));
     const { file } = await written([batchOf(records, PLAIN)], PLAIN);
     expect((await Segment.open(file, "segment-1", PLAIN)).textBlocks("metadata")).toHaveLength(blocks);
   });
@@ -161,12 +161,12 @@ describe("a segment", () => {
   });
 
   test("tells damage beyond the first mebibyte of a block, and goes on to the next", async () => {
-    const records = someRecords(2, () => "y".repeat(LIMITS.readPieceBytes + 100));
+    const records = someRecords(2, () => "y".repeat(STORAGE_LIMITS.readPieceBytes + 100));
     const { file } = await written([batchOf(records, PLAIN)], PLAIN);
     const segment = await Segment.open(file, "segment-1", PLAIN);
     const last = file.bytes.lastIndexOf(121);
     const first = file.bytes.indexOf(121);
-    for (const at of [first, first + LIMITS.readPieceBytes + 50, last]) file.bytes[at] = 122;
+    for (const at of [first, first + STORAGE_LIMITS.readPieceBytes + 50, last]) file.bytes[at] = 122;
     expect(await problems(segment)).toMatchObject([
       { block: "metadata from 0", record: 0, reason: "the checksum differs" },
       { block: "metadata from 1", record: 1, reason: "the checksum differs" },
