@@ -1,12 +1,6 @@
 /** From what Node's file system says (errno names) to the library's codes. */
 import { NearfieldError } from "../core/errors.ts";
-import {
-  type FileAction,
-  fileNotFound,
-  readOnlyStorage,
-  storageFailed,
-  storageFull,
-} from "./storage-errors.ts";
+import { type FileAction, fileNotFound, readOnlyStorage, storageFailed, storageFull } from "./storage-errors.ts";
 
 export function errorCode(error: unknown): string | undefined {
   const code: unknown = error instanceof Error ? Reflect.get(error, "code") : undefined;

@@ -56,7 +56,8 @@ export class OpenFile implements WritableFile {
         const { bytesWritten } = await this.#attempt("writing", () =>
           this.#handle.write(piece, done, piece.length - done, from + done),
         );
-        if (bytesWritten === 0) throw fileError(this.#doing("writing"), Object.assign(new Error("nothing was written"), { code: "ENOSPC" }));
+        if (bytesWritten === 0)
+          throw fileError(this.#doing("writing"), Object.assign(new Error("nothing was written"), { code: "ENOSPC" }));
         done += bytesWritten;
         this.#size = Math.max(this.#size, from + done);
       }

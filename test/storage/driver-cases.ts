@@ -21,7 +21,11 @@ function expectThat(isTrue: boolean, what: string): void {
   if (!isTrue) throw new Error(`expected ${what}`);
 }
 
-export async function expectCode(code: ErrorCode, promise: Promise<unknown>, words: readonly string[] = []): Promise<void> {
+export async function expectCode(
+  code: ErrorCode,
+  promise: Promise<unknown>,
+  words: readonly string[] = [],
+): Promise<void> {
   const outcome: unknown = await promise.then(
     (value) => `resolved with ${String(value)}`,
     (error: unknown) => error,
@@ -171,7 +175,7 @@ export const DRIVER_CASES: readonly DriverCase[] = [
       const random = uniform(0xd15c);
       const below = (n: number): number => Math.floor(random() * n);
       const file = await driver.openToWrite("segment-7", "create");
-      let model = new Uint8Array(0);
+      let model: Uint8Array = new Uint8Array(0);
       for (let step = 0; step < 60; step++) {
         const offset = below(model.length + 5000);
         const bytes = noise(below(20_000), step);
@@ -204,9 +208,10 @@ export const DRIVER_CASES: readonly DriverCase[] = [
         expectThat(bytes.length === length && isEqual(bytes.subarray(0, 64), before), "the caller's bytes left alone");
         const file = await driver.openToRead("segment-2");
         expectThat(file.size === length, `${length} bytes, got ${file.size}`);
-        const views = [new Uint8Array(length - 3)];
+        const views: Uint8Array[] = [new Uint8Array(length - 3)];
         // Pages that are not isolated have none.
-        if (typeof SharedArrayBuffer === "function") views.push(new Uint8Array(new SharedArrayBuffer(length + 9), 8, length - 3));
+        if (typeof SharedArrayBuffer === "function")
+          views.push(new Uint8Array(new SharedArrayBuffer(length + 9), 8, length - 3));
         for (const into of views) {
           await file.read(3, into);
           expectThat(isEqual(into, bytes.subarray(3)), `the bytes of a file of ${length}`);
@@ -219,7 +224,8 @@ export const DRIVER_CASES: readonly DriverCase[] = [
     name: "bytes in shared memory, and part of a buffer, are written as they are",
     async run(open) {
       const driver = await open();
-      const whole = typeof SharedArrayBuffer === "function" ? new Uint8Array(new SharedArrayBuffer(16)) : new Uint8Array(16);
+      const whole =
+        typeof SharedArrayBuffer === "function" ? new Uint8Array(new SharedArrayBuffer(16)) : new Uint8Array(16);
       whole.set(text("0123456789abcdef"));
       await writeWhole(driver, "segment-3", whole.subarray(3, 9));
       await expectText(driver, "segment-3", "345678");
@@ -361,7 +367,22 @@ export const DRIVER_CASES: readonly DriverCase[] = [
     name: "names that are not plain are refused, and none leads out of the folder",
     async run(open) {
       const driver = await open();
-      for (const name of ["", ".", "..", "../x", "a/b", "a\\b", "/etc/passwd", "A", "LOCK", "ü", "a\0", "a b", "c:x", ".x"]) {
+      for (const name of [
+        "",
+        ".",
+        "..",
+        "../x",
+        "a/b",
+        "a\\b",
+        "/etc/passwd",
+        "A",
+        "LOCK",
+        "ü",
+        "a\0",
+        "a b",
+        "c:x",
+        ".x",
+      ]) {
         await expectCode("INVALID_OPTION", driver.openToRead(name));
         await expectCode("INVALID_OPTION", driver.openToWrite(name, "create"));
         await expectCode("INVALID_OPTION", driver.remove(name));

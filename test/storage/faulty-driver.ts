@@ -67,6 +67,7 @@ export class FaultyDisk {
   /** What each name meant since the folder was last synced, oldest first; undefined: nothing. */
   #history = new Map<string, (Inode | undefined)[]>();
   #survives: Survival = "torn";
+  #hasCrashed = false;
   /** Grows with each crash: drivers of an earlier life are dead. */
   life = 0;
   isLocked = false;
@@ -81,13 +82,12 @@ export class FaultyDisk {
     return new FaultyDriver(this, options);
   }
 
-  /** A fresh driver over what the crash left; crashes now if nothing did yet since the last driver was made by this. */
+  /** A fresh driver over what the crash left; crashes now unless a driver did since the last call. */
   afterCrash(options: FaultyOptions = {}): FaultyDriver {
     if (!this.#hasCrashed) this.crash();
     this.#hasCrashed = false;
     return this.driver(options);
   }
-  #hasCrashed = false;
 
   /** Power is lost now. */
   crash(survives: Survival = this.#survives): void {
@@ -171,7 +171,10 @@ function torn(inode: Inode, random: () => number): Uint8Array {
     } else if (fate === 1) {
       bytes = applied(bytes, change);
     } else if (fate === 2) {
-      bytes = applied(bytes, { ...change, bytes: change.bytes.subarray(0, Math.floor(random() * change.bytes.length)) });
+      bytes = applied(bytes, {
+        ...change,
+        bytes: change.bytes.subarray(0, Math.floor(random() * change.bytes.length)),
+      });
     } else {
       bytes = resized(bytes, Math.max(bytes.length, change.offset + change.bytes.length));
     }
@@ -233,39 +236,39 @@ export class FaultyDriver implements StorageDriver {
 
   async list(): Promise<readonly string[]> {
     this.#check({ location: this.location, name: "", verb: "listing" }, false);
-    await this.step("list", false);
+    await this.look("list");
     return this.#disk.names;
   }
 
   async openToRead(name: string): Promise<ReadableFile> {
     const action = this.#checkNamed("opening", name, false);
-    await this.step(`open ${name}`, false);
+    await this.look(`open ${name}`);
     return this.#opened(this.#find(action), action, false);
   }
 
   async openToWrite(name: string, mode: "create" | "modify"): Promise<WritableFile> {
     const action = this.#checkNamed("opening", name, true);
     if (mode === "modify") {
-      await this.step(`open ${name} to modify`, false);
+      await this.look(`open ${name} to modify`);
       return this.#opened(this.#find(action), action, true);
     }
     const inode: Inode = { durable: new Uint8Array(0), current: new Uint8Array(0), unsynced: [] };
-    await this.step(`create ${name}`, true, () => this.#disk.rename(name, inode));
+    await this.change(`create ${name}`, { unsynced: () => this.#disk.rename(name, inode) });
     return this.#opened(inode, action, true);
   }
 
   async remove(name: string): Promise<void> {
     this.#checkNamed("removing", name, true);
-    await this.step(`remove ${name}`, true, () => {
+    const forget = (): void => {
       if (this.#disk.find(name) !== undefined) this.#disk.rename(name, undefined);
-    });
+    };
+    await this.change(`remove ${name}`, { unsynced: forget });
   }
 
   async syncFolder(): Promise<void> {
     this.#check({ location: this.location, name: "", verb: "writing" }, false);
     if (this.isReadOnly) return;
-    // A crash during a sync: what it was to keep may be lost.
-    await this.step("sync folder", true, () => this.#disk.syncNames(), false);
+    await this.change("sync folder", { synced: () => this.#disk.syncNames() });
   }
 
   async close(): Promise<void> {
@@ -273,27 +276,40 @@ export class FaultyDriver implements StorageDriver {
     await Promise.all([...this.#open].map((file) => file.close()));
   }
 
-  /**
-   * One operation: counts it, lets it fail or the disk crash, else does it. `doesPartly`: what is
-   * done of it when it fails or the crash strikes: all of it (unsynced), unless told otherwise.
-   */
-  async step(what: string, isChange: boolean, task?: () => void, doesPartly: boolean | (() => void) = isChange): Promise<void> {
+  /** One operation, that changes nothing. */
+  async look(what: string): Promise<void> {
+    await this.#begin(what);
+    this.#failIfAsked(what);
+  }
+
+  /** One change. A crash during it leaves what `unsynced` does, to survive or not; a failure leaves what `partly` does. */
+  async change(
+    what: string,
+    does: { readonly unsynced?: () => void; readonly synced?: () => void; readonly partly?: () => void },
+  ): Promise<void> {
+    await this.#begin(what);
+    this.changes++;
+    if (this.changes === this.#options.crashAt) {
+      does.unsynced?.();
+      this.#disk.crash(this.#options.survives);
+      throw new SimulatedCrash(`crashed at change ${this.changes}: ${what}`);
+    }
+    this.#failIfAsked(what, does.partly);
+    does.unsynced?.();
+    does.synced?.();
+  }
+
+  async #begin(what: string): Promise<void> {
     await Promise.resolve(); // as a platform answers: never in the same turn
     this.#checkAlive();
     this.log.push(what);
     this.operations++;
-    if (isChange) this.changes++;
-    const partly = doesPartly === true ? task : doesPartly === false ? undefined : doesPartly;
-    if (isChange && this.changes === this.#options.crashAt) {
-      (what.startsWith("write") ? task : partly)?.();
-      this.#disk.crash(this.#options.survives);
-      throw new SimulatedCrash(`crashed at change ${this.changes}: ${what}`);
-    }
-    if (this.operations === this.#options.failAt) {
-      if (what.startsWith("write")) partly?.();
-      throw this.#options.error ?? new Error(`failed at operation ${this.operations}: ${what}`);
-    }
-    task?.();
+  }
+
+  #failIfAsked(what: string, partly?: () => void): void {
+    if (this.operations !== this.#options.failAt) return;
+    partly?.();
+    throw this.#options.error ?? new Error(`failed at operation ${this.operations}: ${what}`);
   }
 
   #find(action: FileAction): Inode {
@@ -357,7 +373,7 @@ class FaultyFile implements WritableFile {
 
   async read(offset: number, into: Uint8Array): Promise<void> {
     const action = this.#check("reading");
-    await this.#driver.step(`read ${this.#action.name} ${offset}+${into.length}`, false);
+    await this.#driver.look(`read ${this.#action.name} ${offset}+${into.length}`);
     const { current } = this.#inode;
     if (offset + into.length > current.length) throw fileTooShort(action, offset, into.length, current.length);
     into.set(current.subarray(offset, offset + into.length));
@@ -366,26 +382,27 @@ class FaultyFile implements WritableFile {
   async write(offset: number, bytes: Uint8Array): Promise<void> {
     this.#check("writing");
     const copy = bytes.slice();
-    const some = (): void => {
-      change(this.#inode, { kind: "write", offset, bytes: copy.slice(0, this.#disk.someOf(copy.length)) });
-    };
-    const what = `write ${this.#action.name} ${offset}+${copy.length}`;
-    await this.#driver.step(what, true, () => change(this.#inode, { kind: "write", offset, bytes: copy }), some);
+    const write = (length: number): void =>
+      change(this.#inode, { kind: "write", offset, bytes: copy.subarray(0, length) });
+    await this.#driver.change(`write ${this.#action.name} ${offset}+${copy.length}`, {
+      unsynced: () => write(copy.length),
+      partly: () => write(this.#disk.someOf(copy.length)),
+    });
   }
 
   async truncate(size: number): Promise<void> {
     this.#check("writing");
     const what = `truncate ${this.#action.name} ${size}`;
-    await this.#driver.step(what, true, () => change(this.#inode, { kind: "truncate", size }));
+    await this.#driver.change(what, { unsynced: () => change(this.#inode, { kind: "truncate", size }) });
   }
 
   async sync(): Promise<void> {
     this.#check("writing");
-    const sync = (): void => {
+    const keep = (): void => {
       this.#inode.durable = this.#inode.current.slice();
       this.#inode.unsynced = [];
     };
-    await this.#driver.step(`sync ${this.#action.name}`, true, sync, false);
+    await this.#driver.change(`sync ${this.#action.name}`, { synced: keep });
   }
 
   async close(): Promise<void> {
