@@ -40,7 +40,7 @@ export interface AdoptResult {
   readonly count: number;
 }
 
-export interface AdoptAndRemoveResult extends AdoptResult {
+interface AdoptAndRemoveResult extends AdoptResult {
   /** Rows that were live, or new, and are removed. */
   readonly removed: number;
 }

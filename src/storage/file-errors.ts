@@ -11,7 +11,9 @@ const CHANGES: ReadonlySet<FileAction["verb"]> = new Set(["writing", "removing",
 
 export function fileError(action: FileAction, cause: unknown): NearfieldError {
   if (cause instanceof NearfieldError) return cause;
-  switch (errorCode(cause)) {
+  const code = errorCode(cause);
+  if (code === undefined) return storageFailed(action, cause);
+  switch (code) {
     case "ENOENT":
       return fileNotFound(action, cause);
     case "ENOSPC":

@@ -21,11 +21,7 @@ function expectThat(isTrue: boolean, what: string): void {
   if (!isTrue) throw new Error(`expected ${what}`);
 }
 
-export async function expectCode(
-  code: ErrorCode,
-  promise: Promise<unknown>,
-  words: readonly string[] = [],
-): Promise<void> {
+async function expectCode(code: ErrorCode, promise: Promise<unknown>, words: readonly string[] = []): Promise<void> {
   const outcome: unknown = await promise.then(
     (value) => `resolved with ${String(value)}`,
     (error: unknown) => error,
@@ -58,7 +54,7 @@ async function expectText(driver: StorageDriver, name: string, wanted: string): 
 const sorted = async (driver: StorageDriver): Promise<string> => [...(await driver.list())].sort().join(" ");
 
 /** Bytes of a seed, the same wherever they are made. */
-export function noise(length: number, seed: number): Uint8Array {
+function noise(length: number, seed: number): Uint8Array {
   const random = uniform(seed);
   const words = new Uint32Array(Math.ceil(length / 4)).map(() => random() * 2 ** 32);
   return new Uint8Array(words.buffer, 0, length);

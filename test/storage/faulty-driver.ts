@@ -196,7 +196,7 @@ function applied(bytes: Uint8Array, change: Change): Uint8Array {
   return next;
 }
 
-function change(inode: Inode, by: Change): void {
+function apply(inode: Inode, by: Change): void {
   inode.current = applied(inode.current, by);
   inode.unsynced.push(by);
 }
@@ -383,7 +383,7 @@ class FaultyFile implements WritableFile {
     this.#check("writing");
     const copy = bytes.slice();
     const write = (length: number): void =>
-      change(this.#inode, { kind: "write", offset, bytes: copy.subarray(0, length) });
+      apply(this.#inode, { kind: "write", offset, bytes: copy.subarray(0, length) });
     await this.#driver.change(`write ${this.#action.name} ${offset}+${copy.length}`, {
       unsynced: () => write(copy.length),
       partly: () => write(this.#disk.someOf(copy.length)),
@@ -393,7 +393,7 @@ class FaultyFile implements WritableFile {
   async truncate(size: number): Promise<void> {
     this.#check("writing");
     const what = `truncate ${this.#action.name} ${size}`;
-    await this.#driver.change(what, { unsynced: () => change(this.#inode, { kind: "truncate", size }) });
+    await this.#driver.change(what, { unsynced: () => apply(this.#inode, { kind: "truncate", size }) });
   }
 
   async sync(): Promise<void> {
