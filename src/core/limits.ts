@@ -72,14 +72,7 @@ type Bound =
   | "prefixWork"
   | "adoptReads"
   | "gpuFailures"
-  | "lastingDeviceMs"
-  | "storagePieceBytes"
-  | "storagePiecesInFlight"
-  | "memoryFileFirstBytes"
-  | "memoryFileMostBytes"
-  | "lockAttempts"
-  | "lockSettleMs"
-  | "fileNameLength";
+  | "lastingDeviceMs";
 
 export const LIMITS: Readonly<Record<Bound, number>> = {
   /** Largest `dimensions`; the contract's. */
@@ -221,20 +214,6 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   prefixRows: 2048,
   /** Multiply-adds of that choice spent on projecting the sample: 1 s of plain JS; fewer rows are used beyond it. */
   prefixWork: 2 ** 30,
-
-  /** Bytes of one request to a file: what a thread of Node's pool, an OPFS worker or the page copies in one stretch (1–13 ms on a 2-core EPYC, first touch of the memory included). */
-  storagePieceBytes: 4 * MiB,
-  /** Such requests of one read under way at once: first touch of the memory takes longer than copying, and two threads share it (512 MiB, cached: 1.1 s, one at a time 1.8 s). More would take Node's pool of four from the application. */
-  storagePiecesInFlight: 2,
-  /** Bytes of the first piece of a file in memory; each further one is as large as all before it, up to the most. No append copies what is there. */
-  memoryFileFirstBytes: 4096,
-  memoryFileMostBytes: 16 * MiB,
-  /** Times that a lock left by a dead process is tried to be taken over while others try too; each try but the last means that another one's state changed in between. */
-  lockAttempts: 16,
-  /** Age from which a lock file that cannot be read (power was lost while it was written) counts as left behind. */
-  lockSettleMs: 10_000,
-  /** Characters of a file's name in a collection's folder; every file system takes as many. */
-  fileNameLength: 64,
 };
 
 /** Delays between attempts to get a device back after a loss; after the last the CPU takes over for good. */
@@ -250,7 +229,14 @@ export const STORAGE_LIMITS: Readonly<
     | "journalRecordBytes"
     | "manifestTags"
     | "tagBytes"
-    | "settingsBytes",
+    | "settingsBytes"
+    | "storagePieceBytes"
+    | "storagePiecesInFlight"
+    | "memoryFileFirstBytes"
+    | "memoryFileMostBytes"
+    | "lockAttempts"
+    | "lockSettleMs"
+    | "fileNameLength",
     number
   >
 > = {
@@ -268,6 +254,20 @@ export const STORAGE_LIMITS: Readonly<
   tagBytes: 256,
   /** JSON of a manifest's settings: room for a model's name, none for a bomb. */
   settingsBytes: 65_536,
+
+  /** Bytes of one request to a file: what a thread of Node's pool, an OPFS worker or the page copies in one stretch (1–13 ms on a 2-core EPYC, first touch of the memory included). */
+  storagePieceBytes: 4 * MiB,
+  /** Such requests of one read under way at once: first touch of the memory takes longer than copying, and two threads share it (512 MiB, cached: 1.1 s, one at a time 1.8 s). More would take Node's pool of four from the application. */
+  storagePiecesInFlight: 2,
+  /** Bytes of the first piece of a file in memory; each further one is as large as all before it, up to the most. No append copies what is there. */
+  memoryFileFirstBytes: 4096,
+  memoryFileMostBytes: 16 * MiB,
+  /** Times that a lock left by a dead process is tried to be taken over while others try too; each try but the last means that another one's state changed in between. */
+  lockAttempts: 16,
+  /** Age from which a lock file that cannot be read (power was lost while it was written) counts as left behind. */
+  lockSettleMs: 10_000,
+  /** Characters of a file's name in a collection's folder; every file system takes as many. */
+  fileNameLength: 64,
 };
 
 /** Bounds of ids, metadata and filters (src/collection). */

@@ -13,7 +13,7 @@ import type { ReadableFile, StorageDriver, WritableFile } from "./driver.ts";
 import { errorCode, fileError } from "./file-errors.ts";
 import { isLockFile, lockFolder } from "./file-lock.ts";
 import { OpenFile } from "./open-file.ts";
-import { checkFileName, closedStorage, type FileAction, fileNotFound, readOnlyStorage } from "./storage-errors.ts";
+import { checkedAction, checkFileName, closedStorage, type FileAction, fileNotFound } from "./storage-errors.ts";
 
 export interface FileOptions {
   readonly readOnly?: boolean;
@@ -138,10 +138,7 @@ class FileDriver implements StorageDriver {
   }
 
   #check(verb: FileAction["verb"], name: string, isChange: boolean): FileAction {
-    const action: FileAction = { location: this.location, name, verb };
-    if (this.#isClosed) throw closedStorage(action);
-    if (isChange && this.isReadOnly) throw readOnlyStorage(action);
-    return action;
+    return checkedAction(this, this.#isClosed, verb, name, isChange);
   }
 }
 

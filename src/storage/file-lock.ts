@@ -16,19 +16,19 @@ import { randomUUID } from "node:crypto";
 import { link, readdir, readFile, rename, stat, unlink, writeFile } from "node:fs/promises";
 import { hostname } from "node:os";
 import { join } from "node:path";
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import { errorCode } from "./file-errors.ts";
+import { LOCK_NAME } from "./names.ts";
 import { isRunning, processStart } from "./process-identity.ts";
 import { lockedStorage } from "./storage-errors.ts";
 
-const LOCK = "LOCK";
 /** Before the token of the lock that is claimed. */
-const CLAIM = "LOCK.claim.";
+const CLAIM = `${LOCK_NAME}.claim.`;
 /** Before the token of a lock that is being written. */
-const ASIDE = "LOCK.aside.";
+const ASIDE = `${LOCK_NAME}.aside.`;
 
 export function isLockFile(name: string): boolean {
-  return name === LOCK || name.startsWith(`${LOCK}.`);
+  return name === LOCK_NAME || name.startsWith(`${LOCK_NAME}.`);
 }
 
 interface LockOwner {
@@ -69,9 +69,9 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
 }
 
 async function acquire(folder: string, aside: string): Promise<void> {
-  const lock = join(folder, LOCK);
+  const lock = join(folder, LOCK_NAME);
   let found: FoundLock | undefined;
-  for (let attempt = 0; attempt < LIMITS.lockAttempts; attempt++) {
+  for (let attempt = 0; attempt < STORAGE_LIMITS.lockAttempts; attempt++) {
     if (await linkIfFree(aside, lock)) return;
     found = await read(lock);
     if (found === undefined) continue; // given back meanwhile
@@ -83,9 +83,9 @@ async function acquire(folder: string, aside: string): Promise<void> {
 
 /** Whether the dead lock was replaced; false: it is not the lock any more. */
 async function takeOver(folder: string, aside: string, dead: FoundLock): Promise<boolean> {
-  const lock = join(folder, LOCK);
+  const lock = join(folder, LOCK_NAME);
   const passed: string[] = [];
-  for (let claimed = dead; passed.length < LIMITS.lockAttempts; ) {
+  for (let claimed = dead; passed.length < STORAGE_LIMITS.lockAttempts; ) {
     const claim = join(folder, CLAIM + claimed.token);
     if (await linkIfFree(aside, claim)) {
       const isStill = (await read(lock))?.token === dead.token;
@@ -106,7 +106,7 @@ async function takeOver(folder: string, aside: string, dead: FoundLock): Promise
 }
 
 async function giveBack(folder: string, token: string): Promise<void> {
-  const lock = join(folder, LOCK);
+  const lock = join(folder, LOCK_NAME);
   if ((await read(lock))?.token === token) await unlinkIfThere(lock);
 }
 
@@ -121,7 +121,7 @@ async function sweep(folder: string): Promise<void> {
 }
 
 async function isDead({ owner, ageMs }: FoundLock): Promise<boolean> {
-  if (owner === undefined) return ageMs > LIMITS.lockSettleMs;
+  if (owner === undefined) return ageMs > STORAGE_LIMITS.lockSettleMs;
   if (owner.host !== hostname()) return false;
   return !(await isRunning(owner.pid, owner.processStart));
 }
@@ -182,7 +182,7 @@ async function unlinkIfThere(path: string): Promise<void> {
 function lockedBy(folder: string, found: FoundLock | undefined): Error {
   const owner = found?.owner;
   if (owner === undefined)
-    return lockedStorage(folder, `another process is opening (should none be, remove the file ${LOCK} in it)`);
+    return lockedStorage(folder, `another process is opening (should none be, remove the file ${LOCK_NAME} in it)`);
   const since = new Date(owner.startedAtMs);
   const when = Number.isNaN(since.getTime()) ? "an unknown time" : since.toISOString();
   const details = { pid: owner.pid, host: owner.host, startedAtMs: owner.startedAtMs };

@@ -3,9 +3,10 @@
  * collection can be opened again; nothing survives the process. A file's bytes lie in chunks that
  * never move: an append copies what is appended and nothing else.
  */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { ReadableFile, StorageDriver, WritableFile } from "./driver.ts";
 import {
+  checkedAction,
   checkFileName,
   checkOffset,
   closedStorage,
@@ -13,7 +14,6 @@ import {
   fileNotFound,
   fileTooShort,
   lockedStorage,
-  readOnlyStorage,
 } from "./storage-errors.ts";
 
 /** Bytes that grow. Chunks double from `memoryFileFirstBytes` to `memoryFileMostBytes`. */
@@ -51,7 +51,10 @@ export class MemoryFile {
 
   #reserve(size: number): void {
     while (this.#capacity < size) {
-      const length = Math.min(Math.max(this.#capacity, LIMITS.memoryFileFirstBytes), LIMITS.memoryFileMostBytes);
+      const length = Math.min(
+        Math.max(this.#capacity, STORAGE_LIMITS.memoryFileFirstBytes),
+        STORAGE_LIMITS.memoryFileMostBytes,
+      );
       this.#chunks.push({ start: this.#capacity, bytes: new Uint8Array(length) });
       this.#capacity += length;
     }
@@ -170,10 +173,7 @@ class MemoryDriver implements StorageDriver {
   }
 
   #check(verb: FileAction["verb"], name: string, isChange: boolean): FileAction {
-    const action: FileAction = { location: this.location, name, verb };
-    if (this.#isClosed) throw closedStorage(action);
-    if (isChange && this.isReadOnly) throw readOnlyStorage(action);
-    return action;
+    return checkedAction(this, this.#isClosed, verb, name, isChange);
   }
 }
 

@@ -3,7 +3,7 @@
  * has one name; a name that is none of these belongs to somebody else and is left alone.
  */
 
-const LOCK_NAME = "LOCK";
+export const LOCK_NAME = "LOCK";
 
 export type FileName =
   | { readonly kind: "root"; readonly slot: 0 | 1 }

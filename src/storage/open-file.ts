@@ -8,7 +8,7 @@
  * them to the caller's thread.
  */
 import type { FileHandle } from "node:fs/promises";
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { WritableFile } from "./driver.ts";
 import { fileError } from "./file-errors.ts";
 import { inPieces } from "./pieces.ts";
@@ -37,7 +37,7 @@ export class OpenFile implements WritableFile {
   async read(offset: number, into: Uint8Array): Promise<void> {
     const action = this.#check("reading");
     checkOffset(offset, into.length);
-    await inPieces(offset, into, LIMITS.storagePiecesInFlight, async (from, piece) => {
+    await inPieces(offset, into, STORAGE_LIMITS.storagePiecesInFlight, async (from, piece) => {
       for (let done = 0; done < piece.length; ) {
         const { bytesRead } = await this.#attempt("reading", () =>
           this.#handle.read(piece, done, piece.length - done, from + done),

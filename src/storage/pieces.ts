@@ -1,5 +1,5 @@
 /** Cuts a long read or write into requests of bounded size, a bounded number of them at a time. Pure but for what `transfer` does. */
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 
 export type PieceTransfer = (offset: number, piece: Uint8Array) => Promise<void>;
 
@@ -10,7 +10,7 @@ export async function inPieces(
   inFlight: number,
   transfer: PieceTransfer,
 ): Promise<void> {
-  const pieceBytes = LIMITS.storagePieceBytes;
+  const pieceBytes = STORAGE_LIMITS.storagePieceBytes;
   if (bytes.length === 0) return;
   if (bytes.length <= pieceBytes) return transfer(offset, bytes);
   let next = 0;

@@ -3,7 +3,8 @@
  * them a platform's own error comes to is its driver's business.
  */
 import { NearfieldError } from "../core/errors.ts";
-import { LIMITS } from "../core/limits.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
+import type { StorageDriver } from "./driver.ts";
 
 /** What was being done, for messages: `reading "segment-3" in ./photos.nf`. */
 export interface FileAction {
@@ -84,10 +85,10 @@ const PLAIN_NAME = /^[a-z0-9-][a-z0-9.-]*$/;
 
 /** Names that every file system takes as they are; none leads out of its folder. */
 export function checkFileName(name: string): void {
-  if (PLAIN_NAME.test(name) && name.length <= LIMITS.fileNameLength) return;
+  if (PLAIN_NAME.test(name) && name.length <= STORAGE_LIMITS.fileNameLength) return;
   throw new NearfieldError("INVALID_OPTION", {
-    got: `the file name ${JSON.stringify(name.slice(0, 2 * LIMITS.fileNameLength))}`,
-    expected: `1 to ${LIMITS.fileNameLength} of a–z, 0–9, "." and "-", the first not a "."`,
+    got: `the file name ${JSON.stringify(name.slice(0, 2 * STORAGE_LIMITS.fileNameLength))}`,
+    expected: `1 to ${STORAGE_LIMITS.fileNameLength} of a–z, 0–9, "." and "-", the first not a "."`,
     remedy: "name files of a collection plainly",
   });
 }
@@ -96,4 +97,18 @@ export function checkFileName(name: string): void {
 export function checkOffset(offset: number, length = 0): void {
   if (!Number.isSafeInteger(offset) || offset < 0 || !Number.isSafeInteger(offset + length))
     throw new Error(`not an offset in a file: ${offset} + ${length}`);
+}
+
+/** What a driver is about to do to one of its files, or to the folder where `name` is empty. Throws CLOSED, READ_ONLY. */
+export function checkedAction(
+  { location, isReadOnly }: Pick<StorageDriver, "location" | "isReadOnly">,
+  isClosed: boolean,
+  verb: FileAction["verb"],
+  name: string,
+  isChange: boolean,
+): FileAction {
+  const action: FileAction = { location, name, verb };
+  if (isClosed) throw closedStorage(action);
+  if (isChange && isReadOnly) throw readOnlyStorage(action);
+  return action;
 }

@@ -3,7 +3,7 @@
  * here. Each case gets a folder of its own and throws when something is wrong.
  */
 import type { ErrorCode } from "../../src/core/errors.ts";
-import { LIMITS } from "../../src/core/limits.ts";
+import { STORAGE_LIMITS } from "../../src/core/limits.ts";
 import { uniform } from "../../src/core/random.ts";
 import type { StorageDriver } from "../../src/storage/driver.ts";
 
@@ -197,7 +197,11 @@ export const DRIVER_CASES: readonly DriverCase[] = [
     name: "a long file is written and read whole, into shared memory too, at both sides of a piece's end",
     async run(open) {
       const driver = await open();
-      for (const length of [LIMITS.storagePieceBytes, LIMITS.storagePieceBytes + 1, 3 * LIMITS.storagePieceBytes - 1]) {
+      for (const length of [
+        STORAGE_LIMITS.storagePieceBytes,
+        STORAGE_LIMITS.storagePieceBytes + 1,
+        3 * STORAGE_LIMITS.storagePieceBytes - 1,
+      ]) {
         const bytes = noise(length, length);
         const before = bytes.slice(0, 64);
         await writeWhole(driver, "segment-2", bytes);
@@ -383,8 +387,8 @@ export const DRIVER_CASES: readonly DriverCase[] = [
         await expectCode("INVALID_OPTION", driver.openToWrite(name, "create"));
         await expectCode("INVALID_OPTION", driver.remove(name));
       }
-      await expectCode("INVALID_OPTION", driver.openToWrite("a".repeat(LIMITS.fileNameLength + 1), "create"));
-      await writeWhole(driver, "a".repeat(LIMITS.fileNameLength), text("x"));
+      await expectCode("INVALID_OPTION", driver.openToWrite("a".repeat(STORAGE_LIMITS.fileNameLength + 1), "create"));
+      await writeWhole(driver, "a".repeat(STORAGE_LIMITS.fileNameLength), text("x"));
       expectThat((await driver.list()).length === 1, "one file");
     },
   },
