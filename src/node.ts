@@ -1,13 +1,17 @@
 /** nearfield for Node: the entry that the "node" condition of package.json chooses. Re-exports only. */
 import { nodeSpawner } from "./cpu/spawn-node.ts";
+import type { Collection, CollectionOptions } from "./collection/contract.ts";
+import { openCollectionOn } from "./collection/open-collection.ts";
 import { createIndexOn } from "./engine/create-index.ts";
 import type { IndexOptions, VectorIndex } from "./engine/contract.ts";
 import { nodeGpu } from "./gpu/provider-node.ts";
-import { platformOf } from "./platform.ts";
+import { collectionsOn, platformOf } from "./platform.ts";
+import { openFolder } from "./storage/locations-node.ts";
 
 export * from "./public.ts";
 
 const platform = platformOf(nodeSpawner, nodeGpu);
+const collections = collectionsOn(platform, openFolder);
 
 /**
  * Creates an empty index. See {@link IndexOptions} for the options and their defaults.
@@ -17,4 +21,17 @@ const platform = platformOf(nodeSpawner, nodeGpu);
  */
 export function createIndex(options: IndexOptions): Promise<VectorIndex> {
   return createIndexOn(platform, options);
+}
+
+/**
+ * Opens a collection, or makes it: records with ids and metadata, durable and in versions. `location`:
+ * `":memory:"` (gone when closed), a folder. See {@link CollectionOptions}.
+ *
+ * Rejects with NOT_FOUND (nothing there, and `create` is false), INVALID_DIMENSIONS (nothing there, and no
+ * `dimensions`), INVALID_OPTION, LOCKED (another writer, which is named), MODEL_MISMATCH, READ_ONLY, CORRUPT (no
+ * version is whole; nothing is changed), UNSUPPORTED_FORMAT (a newer nearfield wrote it), UNSUPPORTED (a kind of
+ * location that this platform does not have), QUOTA_EXCEEDED, OUT_OF_MEMORY, ABORTED.
+ */
+export function openCollection(location: string, options?: CollectionOptions): Promise<Collection> {
+  return openCollectionOn(collections, location, options);
 }

@@ -1,7 +1,9 @@
-/** Puts a platform's parts (workers, WebGPU) under the engine. Shared by the two entries; knows neither platform. */
+/** Puts a platform's parts (workers, WebGPU, files) under the engine and the collections. Shared by the two entries; knows neither platform. */
+import type { CollectionPlatform } from "./collection/open-collection.ts";
 import { openCpu } from "./cpu/open.ts";
 import type { WorkerSpawner } from "./cpu/spawner.ts";
-import type { Platform } from "./engine/create-index.ts";
+import { createIndexOn, type Platform } from "./engine/create-index.ts";
+import { withStoredRows } from "./engine/stored-index.ts";
 import type { GpuProvider } from "./gpu/device.ts";
 import { gpuFactory } from "./gpu/open.ts";
 
@@ -25,5 +27,13 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         emit,
       }),
     gpuFactory: (slices, internals, emit) => gpuFactory(gpu, slices, emit, internals.gpu),
+  };
+}
+
+export function collectionsOn(platform: Platform, openDriver: CollectionPlatform["openDriver"]): CollectionPlatform {
+  return {
+    defaultThreads: platform.defaultThreads,
+    openDriver,
+    createIndex: async (options) => withStoredRows(await createIndexOn(platform, options)),
   };
 }

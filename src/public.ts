@@ -1,4 +1,4 @@
-/** What both entries export beside `createIndex`. */
+/** What both entries export beside `createIndex` and `openCollection`. */
 export { type ErrorCode, NearfieldError } from "./core/errors.ts";
 export type { EngineEvent, EventCode } from "./core/events.ts";
 export type { BackendInfo, CpuStats, GpuStats } from "./core/backend.ts";
@@ -16,3 +16,23 @@ export type {
   SearchOptions,
   VectorIndex,
 } from "./engine/contract.ts";
+export type {
+  Collection,
+  CollectionOptions,
+  CollectionStats,
+  CompactOptions,
+  CompactReport,
+  DeleteResult,
+  Match,
+  ModelFingerprint,
+  QueryOptions,
+  Recovery,
+  UpsertOptions,
+  UpsertResult,
+  VectorRecord,
+  VerifyReport,
+  VersionInfo,
+} from "./collection/contract.ts";
+export type { Filter, FilterOperators, FilterValue } from "./collection/filter.ts";
+export type { Metadata } from "./collection/metadata.ts";
+export type { Damage } from "./storage/damage.ts";

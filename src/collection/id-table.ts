@@ -6,7 +6,7 @@
  */
 import { describe } from "../core/errors.ts";
 import { TABLE_LIMITS } from "../core/limits.ts";
-import { hasBit, resizedBits } from "../core/rowset.ts";
+import { hasBit, resizedBits, setBitRange } from "../core/rowset.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { TextColumn } from "../storage/record-batch.ts";
 import { HashSlots, hashBytes, NONE } from "./hash-slots.ts";
@@ -49,6 +49,11 @@ export class IdTable {
     return this.#ids.count;
   }
 
+  /** Bytes of all ids. */
+  get textBytes(): number {
+    return this.#ids.textBytes;
+  }
+
   /** Memory held. */
   get sizeBytes(): number {
     return this.#ids.sizeBytes + this.#slots.sizeBytes + this.#retired.byteLength;
@@ -71,6 +76,24 @@ export class IdTable {
     }
   }
 
+  /** Adds rows that do not stand for their ids yet: `set` makes each of them. */
+  appendRetired(ids: TextColumn): void {
+    const first = this.#ids.count;
+    this.#ids.append(ids);
+    this.#fitRetired();
+    setBitRange(this.#retired, first, this.#ids.count);
+  }
+
+  /** Adds a row that stands for a valid id, and returns the one that did. */
+  add(id: string): number | undefined {
+    this.#indexUpTo(this.#ids.count);
+    const row = this.#ids.count;
+    this.#ids.appendText(id);
+    this.#fitRetired();
+    this.#indexed = row + 1;
+    return this.#index(row);
+  }
+
   /** Adds a row for each id; they must be valid. */
   appendIds(ids: Iterable<string>): void {
     for (const id of ids) this.#ids.appendText(id);
@@ -82,6 +105,11 @@ export class IdTable {
     return this.#ids.textOf(row);
   }
 
+  /** A copy of the ids of rows `first … first + count − 1`. */
+  column(first: number, count: number): TextColumn {
+    return this.#ids.column(first, count);
+  }
+
   /**
    * The row that stands for the id: the last one of that id that is not retired. Indexes first what
    * is not indexed yet, in one stretch; `prepare` does that in slices.
@@ -89,9 +117,20 @@ export class IdTable {
   rowOf(id: string): number | undefined {
     this.#indexUpTo(this.#ids.count);
     const end = this.#encode(id);
-    if (end === undefined) return undefined;
-    const row = this.#slots.find(hashBytes(this.#scratch, 0, end), this.#scratch, 0, end);
-    return row === NONE ? undefined : row;
+    return end === undefined ? undefined : this.#find(this.#scratch, 0, end);
+  }
+
+  /** The row that stands for id `index` of a column. */
+  rowOfColumn({ offsets, bytes }: TextColumn, index: number): number | undefined {
+    this.#indexUpTo(this.#ids.count);
+    return this.#find(bytes, offsets[index] ?? 0, offsets[index + 1] ?? 0);
+  }
+
+  /** The row that stands here for the id of another table's row. */
+  rowOfOther(other: IdTable, row: number): number | undefined {
+    this.#indexUpTo(this.#ids.count);
+    const { bytes, start, end } = other.#span(row);
+    return this.#find(bytes, start, end);
   }
 
   /** Indexes the rows there are, in slices. */
@@ -143,6 +182,11 @@ export class IdTable {
       }
     }
     return out;
+  }
+
+  #find(bytes: Uint8Array, start: number, end: number): number | undefined {
+    const row = this.#slots.find(hashBytes(bytes, start, end), bytes, start, end);
+    return row === NONE ? undefined : row;
   }
 
   #indexUpTo(end: number): void {

@@ -59,6 +59,11 @@ export class MetadataTable {
     return bytes.subarray(offsets[row - first], offsets[row - first + 1]);
   }
 
+  /** A copy of the JSON of rows `first … first + count − 1`. */
+  column(first: number, count: number): TextColumn {
+    return this.#texts.column(first, count);
+  }
+
   /**
    * The rows that match, as a bitmap of ceil(count / 32) words over the rows there are at the call;
    * rows that are no longer alive are among them. Rejects with ABORTED, CORRUPT, or TOO_LARGE for a

@@ -99,6 +99,29 @@ export class TextRows {
     return decoder.decode(bytes.subarray(offsets[row - first], offsets[row - first + 1]));
   }
 
+  /** A copy of the texts of rows `first … first + count − 1`, in one stretch. */
+  column(first: number, count: number): TextColumn {
+    const offsets = new Uint32Array(count + 1);
+    const spans: Uint8Array[] = [];
+    for (let row = first; row < first + count; ) {
+      const part = this.partOf(row);
+      const at = row - part.first;
+      const rows = Math.min(part.count - at, first + count - row);
+      const from = part.offsets[at] ?? 0;
+      const base = (offsets[row - first] ?? 0) - from;
+      for (let i = 1; i <= rows; i++) offsets[row - first + i] = base + (part.offsets[at + i] ?? 0);
+      spans.push(part.bytes.subarray(from, part.offsets[at + rows]));
+      row += rows;
+    }
+    const bytes = new Uint8Array(offsets[count] ?? 0);
+    let end = 0;
+    for (const span of spans) {
+      bytes.set(span, end);
+      end += span.length;
+    }
+    return { offsets, bytes };
+  }
+
   /** The same texts under new row numbers: old row → new row, 0xffffffff gone. Nothing may be appended meanwhile. */
   async compact(mapping: Uint32Array, slices: WorkSlices): Promise<TextRows> {
     const texts = await inSlices(this.#renumbered(mapping), slices, () => false);

@@ -44,3 +44,8 @@ export const systemClock: Clock = {
     };
   },
 };
+
+/** Milliseconds since 1970, by the machine's clock: for dates, never for durations. */
+export function wallClockMs(): number {
+  return Date.now();
+}

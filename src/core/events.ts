@@ -1,4 +1,4 @@
-/** What an index tells its owner through `onEvent`. The library never writes to the console. */
+/** What an index or a collection tells its owner through `onEvent`. The library never writes to the console. */
 
 /**
  * - `backend-selected`: which backend serves the index, and why (`reason`).
@@ -13,6 +13,9 @@
  * - `cpu-step-down`: workers or WASM could not start here (a strict page, no SIMD); the next slower way is used.
  * - `codes-abandoned`: int8 codes of the rows could not be made; the CPU scans rows in full, which is slower.
  * - `rows-skipped`: `add` left out invalid rows, as `invalid: "skip"` asks.
+ * - `collection-recovered`: opening a collection had to fall back (`collection.recovered`).
+ * - `collection-compacted`: a collection had many removed rows, and rewrote itself without them.
+ * - `collection-upkeep-failed`: a checkpoint or compaction that the collection began by itself failed; what is committed stays, and it tries again later.
  */
 export type EventCode =
   | "backend-selected"
@@ -26,7 +29,10 @@ export type EventCode =
   | "worker-retired"
   | "cpu-step-down"
   | "codes-abandoned"
-  | "rows-skipped";
+  | "rows-skipped"
+  | "collection-recovered"
+  | "collection-compacted"
+  | "collection-upkeep-failed";
 
 /** One event: a stable code for programs, a sentence for people, and the error behind it where there is one. */
 export interface EngineEvent {

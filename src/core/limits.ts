@@ -230,6 +230,19 @@ export const STORAGE_LIMITS: Readonly<
     | "manifestTags"
     | "tagBytes"
     | "settingsBytes"
+    | "modelTextLength"
+    | "journalBytes"
+    | "journalRecords"
+    | "closeJournalBytes"
+    | "closeJournalRecords"
+    | "closeRows"
+    | "groupRecords"
+    | "stagedBytes"
+    | "historyVersions"
+    | "keptVersions"
+    | "compactRows"
+    | "scanBatch"
+    | "openAttempts"
     | "storagePieceBytes"
     | "storagePiecesInFlight"
     | "memoryFileFirstBytes"
@@ -254,6 +267,30 @@ export const STORAGE_LIMITS: Readonly<
   tagBytes: 256,
   /** JSON of a manifest's settings: room for a model's name, none for a bomb. */
   settingsBytes: 65_536,
+  /** Characters of a model's name and of its revision; both fit the settings, whatever they escape to. */
+  modelTextLength: 1024,
+
+  /** A journal of so many bytes or records ends in a checkpoint: what opening replays at most, about 0.3 s. */
+  journalBytes: 32 * MiB,
+  journalRecords: 16_384,
+  /** Closing ends a journal of so many bytes or records in a checkpoint, and any journal of a collection of so many rows: replaying looks up ids, for which all of them are hashed. */
+  closeJournalBytes: MiB,
+  closeJournalRecords: 256,
+  closeRows: 10_000,
+  /** Changes that one write and sync of the journal commits together. */
+  groupRecords: 1024,
+  /** Vectors of an upsert on their way into a segment: what is held of a stream of any length. */
+  stagedBytes: 4 * MiB,
+  /** Versions that a manifest tells of, 32 bytes each; older ones that have no tag are forgotten, and their files removed by `compact`. */
+  historyVersions: 10_000,
+  /** Newest versions that compaction keeps by default: the contract's. */
+  keptVersions: 10,
+  /** Removed rows below which a collection does not compact by itself, be they a quarter or more: rewriting costs some ten file operations. */
+  compactRows: 64,
+  /** Records of a batch of `scan` by default. */
+  scanBatch: 1000,
+  /** Times that a reader begins again when the files it was told of are gone: a writer compacted meanwhile. */
+  openAttempts: 5,
 
   /** Bytes of one request to a file: what a thread of Node's pool, an OPFS worker or the page copies in one stretch (1–13 ms on a 2-core EPYC, first touch of the memory included). */
   storagePieceBytes: 4 * MiB,

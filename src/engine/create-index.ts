@@ -31,8 +31,8 @@ export interface Internals {
 
 const INTERNALS = Symbol.for("nearfield.internals");
 
-/** Attaches internals to the options of `createIndex`. */
-export function withInternals<T extends IndexOptions>(options: T, internals: Internals): T {
+/** Attaches internals to the options of `createIndex` or `openCollection`. */
+export function withInternals<T extends object>(options: T, internals: Internals): T {
   return Object.assign({ ...options }, { [INTERNALS]: internals });
 }
 

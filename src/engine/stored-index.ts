@@ -3,11 +3,13 @@
  * anybody looking at the vectors again. Internal; callers of the library see VectorIndex. Not part
  * of the index's class, because pages that only search should not load it.
  */
+import type { WorkSlices } from "../core/slices.ts";
 import type { StoredColumn, StoredColumnReader } from "../core/stored-column.ts";
 import { adoptColumns, exportRows } from "./adopt.ts";
 import type { AddOptions, VectorIndex } from "./contract.ts";
 import { checkRoom } from "./ingest.ts";
 import { beginChange } from "./removal.ts";
+import { valuesOf } from "./row-values.ts";
 import type { Index } from "./vector-index.ts";
 
 export interface StoredIndex extends VectorIndex {
@@ -30,6 +32,10 @@ export interface StoredIndex extends VectorIndex {
   ): Promise<AdoptAndRemoveResult>;
   /** Copies of rows as stored, removed ones included, with bounds of their norms. In the order of changes. */
   exportColumn(first: number, count: number): Promise<StoredColumn>;
+  /** Values like `get`'s, of rows that may be removed: what a row number once stood for stays. */
+  valuesAt(rows: readonly number[]): Promise<Float32Array | Uint8Array>;
+  /** What the index counts its work on the caller's thread with: others take from the same budget. */
+  readonly slices: WorkSlices;
   /** A copy of the bitmap of live rows: ceil(rowCount / 32) words, bits beyond `rowCount` zero. */
   liveBits(): Uint32Array;
 }
@@ -71,6 +77,11 @@ export function withStoredRows(index: Index): StoredIndex {
         const { rows, slices } = index.access("export");
         return exportRows(rows, first, count, slices);
       }),
+    valuesAt: async (list: readonly number[]): Promise<Float32Array | Uint8Array> => {
+      const { rows, slices } = index.access("valuesAt");
+      return valuesOf(rows, list, slices);
+    },
+    slices: index.access("collections").slices,
     liveBits: (): Uint32Array => index.access("liveBits").live.snapshot().bits.slice(),
   });
 }

@@ -15,8 +15,7 @@ import { LIMITS } from "../core/limits.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
-import { readValues, valueArray } from "../core/stored-rows.ts";
-import { allocated, blankAnswer } from "./answer.ts";
+import { blankAnswer } from "./answer.ts";
 import { Executor } from "./executor.ts";
 import type { GpuSession } from "./gpu-session.ts";
 import { checkAddOptions, ingest, readOne, readQueries } from "./ingest.ts";
@@ -27,6 +26,7 @@ import { checkedRows, checkLive } from "./row-list.ts";
 import { beginChange } from "./removal.ts";
 import type { AddOptions, AddResult, IndexStats, SearchOptions, VectorIndex } from "./contract.ts";
 import { type SearchReport, type SearchResult, searchResult } from "./result.ts";
+import { valuesOf } from "./row-values.ts";
 import { Scheduler } from "./scheduler.ts";
 import { SerialQueue } from "./serial.ts";
 
@@ -133,14 +133,7 @@ export class Index implements VectorIndex {
     this.#checkOpen("get");
     const { rows: store, live } = this.#generation;
     const list = await checkedRows(rows, live.rowCount, this.#parts.slices);
-    const values = allocated(`${list.length} rows`, () => valueArray(store, list.length));
-    for (const [i, row] of list.entries()) {
-      const turn = this.#parts.slices.take(store.stride);
-      if (turn !== undefined) await turn;
-      checkLive(live, row);
-      readValues(store, store.bytes(row, 1), store.scales(row, 1)[0] ?? 0, values, i);
-    }
-    return values;
+    return valuesOf(store, list, this.#parts.slices, (row) => checkLive(live, row));
   }
 
   replace(row: number, vector: VectorInput): Promise<void> {

@@ -69,6 +69,11 @@ export class JournalWriter {
     return this.#end;
   }
 
+  /** Whether it is known what is on the disk: false after a failed sync, or when cutting back failed. */
+  get isUsable(): boolean {
+    return this.#failure === undefined;
+  }
+
   /** Durable when it resolves, all of them; when it rejects, none is, except after a failed sync (see above). TOO_LARGE: a record that belongs into a segment. */
   async append(records: readonly JournalRecord[]): Promise<void> {
     if (this.#isBusy) throw new Error("a journal is written by one at a time");

@@ -1,0 +1,230 @@
+/**
+ * Finds the newest state of a collection that is whole, and brings it into memory. The newest root
+ * names a manifest; where that, a segment of it, or the root is damaged, an older manifest and all
+ * journals behind it lead to the same version as long as they are whole, because a checkpoint
+ * changes nothing. Opening writes nothing.
+ */
+import { NearfieldError } from "../core/errors.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
+import type { StoredColumnShape } from "../core/stored-column.ts";
+import type { AddOptions } from "../engine/contract.ts";
+import type { StoredIndex } from "../engine/stored-index.ts";
+import { type Damage, DamageError } from "../storage/damage.ts";
+import type { StorageDriver } from "../storage/driver.ts";
+import { HEADER_BYTES } from "../storage/file-header.ts";
+import { JournalReader } from "../storage/journal-reader.ts";
+import type { CollectionSettings, Manifest } from "../storage/manifest.ts";
+import { readManifest } from "../storage/manifest-reader.ts";
+import { journalName, manifestName, parseFileName } from "../storage/names.ts";
+import { readRoots, type Root, type Roots } from "../storage/roots.ts";
+import type { Recovery } from "./contract.ts";
+import { reading } from "./needed-files.ts";
+import { Records } from "./records.ts";
+import { damageOf, JournalSegmentError, type LoadedVersion, loadVersion } from "./version-loader.ts";
+
+export interface Opened {
+  readonly settings: CollectionSettings;
+  readonly shape: StoredColumnShape;
+  readonly records: Records;
+  readonly loaded: LoadedVersion;
+  readonly root: Root | undefined;
+  readonly recovered: Recovery | undefined;
+}
+
+export interface OpenParts {
+  readonly driver: StorageDriver;
+  readonly shapeOf: (settings: CollectionSettings) => StoredColumnShape;
+  /** Makes the index of a collection; throws where the caller's options are not the collection's. */
+  readonly newIndex: (settings: CollectionSettings) => Promise<StoredIndex>;
+  readonly options: AddOptions;
+  /** Waits a moment, for another process's write to end. */
+  readonly pause: () => Promise<void>;
+}
+
+/** undefined: there is no collection, or one whose making did not end. Rejects with CORRUPT, UNSUPPORTED_FORMAT, and as `newIndex` does. */
+export async function openNewest(parts: OpenParts): Promise<Opened | undefined> {
+  for (let attempt = 1; ; attempt++) {
+    const names = await namesOf(parts.driver);
+    const roots = await readRoots(parts.driver);
+    if (roots.best === undefined && roots.damages.length === 0 && (await isUnmade(parts.driver, names)))
+      return undefined;
+    const search = new Search(parts, names, roots);
+    try {
+      const opened = await search.open();
+      if (opened !== undefined) return opened;
+    } finally {
+      await search.closeUnused();
+    }
+    // A writer may have compacted while we were reading what it removed.
+    if (!parts.driver.isReadOnly || !search.isMissingFiles || attempt >= STORAGE_LIMITS.openAttempts)
+      throw search.error();
+  }
+}
+
+interface Names {
+  readonly manifests: readonly number[];
+  readonly journals: readonly number[];
+  readonly segments: number;
+}
+
+async function namesOf(driver: StorageDriver): Promise<Names> {
+  const manifests: number[] = [];
+  const journals: number[] = [];
+  let segments = 0;
+  for (const name of await driver.list()) {
+    const file = parseFileName(name);
+    if (file?.kind === "manifest") manifests.push(file.generation);
+    if (file?.kind === "journal") journals.push(file.generation);
+    if (file?.kind === "segment") segments++;
+  }
+  return { manifests: manifests.sort((a, b) => b - a), journals: journals.sort((a, b) => a - b), segments };
+}
+
+/** Whether nothing was ever committed: no root, and at most the first manifest and an empty journal. */
+async function isUnmade(driver: StorageDriver, { manifests, journals, segments }: Names): Promise<boolean> {
+  if (segments > 0 || manifests.length > 1 || journals.length > 1) return false;
+  const [journal] = journals;
+  return (
+    journal === undefined || (await reading(driver, journalName(journal), async ({ size }) => size <= HEADER_BYTES))
+  );
+}
+
+class Search {
+  readonly #parts: OpenParts;
+  readonly #names: Names;
+  readonly #roots: Roots;
+  readonly #damages: Damage[];
+  #index: StoredIndex | undefined;
+  /** The newest version that a damaged manifest spoke of. */
+  #claimed = -1;
+  isMissingFiles = false;
+
+  constructor(parts: OpenParts, names: Names, roots: Roots) {
+    this.#parts = parts;
+    this.#names = names;
+    this.#roots = roots;
+    this.#damages = [...roots.damages];
+  }
+
+  async open(): Promise<Opened | undefined> {
+    for (const generation of this.#candidates()) {
+      const manifest = await this.#manifest(generation);
+      const loaded = manifest === undefined ? undefined : await this.#load(manifest);
+      if (manifest === undefined || loaded === undefined || this.#index === undefined) continue;
+      const { settings } = manifest;
+      const records = new Records({ ...loaded, index: this.#index });
+      this.#index = undefined;
+      const recovered = await this.#recovery(loaded, settings);
+      return {
+        settings,
+        shape: this.#parts.shapeOf(settings),
+        records,
+        loaded,
+        root: this.#roots.best,
+        recovered,
+      };
+    }
+    return undefined;
+  }
+
+  async closeUnused(): Promise<void> {
+    await this.#index?.close();
+    this.#index = undefined;
+  }
+
+  error(): NearfieldError {
+    const [first] = this.#damages;
+    const cause = first === undefined ? undefined : new DamageError(first);
+    return new NearfieldError("CORRUPT", {
+      got: `${this.#parts.driver.location}, of which no state is whole${first === undefined ? "" : `: ${first.reason} (${first.file})`}`,
+      expected: "a collection with a root, its manifest, and that manifest's segments",
+      remedy: "restore the folder from a copy; nothing in it was changed",
+      details: this.#damages,
+      cause,
+    });
+  }
+
+  /** Generations of manifests to try, the newest state first. A whole root says which are committed; where one is damaged, it may have named any. */
+  #candidates(): number[] {
+    const { best, older, damages } = this.#roots;
+    const { manifests } = this.#names;
+    if (best === undefined || damages.length > 0) return [...manifests];
+    const before = manifests.filter((generation) => generation < best.generation);
+    const named = older === undefined ? [best.generation] : [best.generation, older.generation];
+    return [...new Set([...named, ...before])];
+  }
+
+  async #manifest(generation: number): Promise<Manifest | undefined> {
+    const name = manifestName(generation);
+    try {
+      return await reading(this.#parts.driver, name, (file) => readManifest(file, name, generation));
+    } catch (error) {
+      this.#note(error, name);
+      return undefined;
+    }
+  }
+
+  async #load(manifest: Manifest): Promise<LoadedVersion | undefined> {
+    const { driver, shapeOf, newIndex, options } = this.#parts;
+    const isNewest = this.#damages.length === 0 && manifest.generation === this.#roots.best?.generation;
+    const later = this.#names.journals.filter((generation) => generation > manifest.generation);
+    const followers = isNewest ? [] : later;
+    this.#index ??= await newIndex(manifest.settings);
+    let upTo = Number.POSITIVE_INFINITY;
+    for (;;) {
+      try {
+        const shape = shapeOf(manifest.settings);
+        return await loadVersion(driver, shape, manifest, this.#index, { ...options, upTo, followers });
+      } catch (error) {
+        this.#note(error, manifestName(manifest.generation));
+        if (!(error instanceof JournalSegmentError)) {
+          this.#claimed = Math.max(this.#claimed, manifest.version);
+          return undefined;
+        }
+        this.#claimed = Math.max(this.#claimed, error.version);
+        upTo = error.version - 1;
+      }
+    }
+  }
+
+  /** Takes note of damage; throws what is none. */
+  #note(error: unknown, file: string): void {
+    const damage = damageOf(error, file);
+    if (damage === undefined) throw error;
+    this.isMissingFiles ||= error instanceof NearfieldError && error.code === "NOT_FOUND";
+    this.#damages.push(damage);
+  }
+
+  async #recovery(loaded: LoadedVersion, settings: CollectionSettings): Promise<Recovery | undefined> {
+    const { damage, version } = loaded;
+    const isLost = damage !== undefined && !(await this.#isBeingWritten(loaded, settings));
+    const first = this.#damages[0] ?? (isLost ? damage : undefined);
+    if (first === undefined) return undefined;
+    const from = Math.max(this.#claimed, version + (isLost ? 1 : 0));
+    return { from, reason: `${first.file}, byte ${first.offset}: ${first.reason}` };
+  }
+
+  /** Of a reader: whether the journal's end is only a record that another process was writing. */
+  async #isBeingWritten({ damage, version }: LoadedVersion, settings: CollectionSettings): Promise<boolean> {
+    const { driver, shapeOf, pause } = this.#parts;
+    const journal = damage === undefined ? undefined : parseFileName(damage.file);
+    if (!driver.isReadOnly || journal?.kind !== "journal") return false;
+    await pause();
+    try {
+      return await reading(driver, journalName(journal.generation), async (file) => {
+        const reader = await JournalReader.open(
+          file,
+          journalName(journal.generation),
+          journal.generation,
+          shapeOf(settings),
+        );
+        const records = reader.records();
+        while ((await records.next()).done !== true);
+        return reader.end.damage === undefined || reader.end.version > version;
+      });
+    } catch (error) {
+      if (damageOf(error) === undefined) throw error;
+      return false;
+    }
+  }
+}

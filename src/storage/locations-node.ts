@@ -1,0 +1,19 @@
+/** Where collections lie in Node: memory, or a folder. */
+import { NearfieldError } from "../core/errors.ts";
+import type { StorageDriver } from "./driver.ts";
+import { fileDriver } from "./file-driver.ts";
+import { memoryDriver } from "./memory-driver.ts";
+
+/** Rejects with UNSUPPORTED for a browser's location, and as `fileDriver` does. */
+export async function openFolder(
+  location: string,
+  options: { readonly readOnly: boolean; readonly create: boolean },
+): Promise<StorageDriver> {
+  if (location === ":memory:") return memoryDriver(location, options);
+  if (!location.startsWith("opfs:")) return fileDriver(location, options);
+  throw new NearfieldError("UNSUPPORTED", {
+    got: `the location ${location} in Node`,
+    expected: '":memory:" or a folder: opfs: is for browsers',
+    remedy: "name a folder",
+  });
+}
