@@ -90,28 +90,21 @@ export class ChangePlan {
         if (staged.ids.isLive(row)) this.#ids.set(staged.ids.idOf(row), first + row);
       }
     }
-    const { batch, segment } = staged;
     for (const row of replaced) this.#removed.push(row);
     let lost = 0;
-    this.#hasRetired ||= retired !== undefined;
     for (const row of retired === undefined ? [] : setBits(retired, first)) {
       this.#removed.push(row);
       lost++;
     }
+    this.#hasRetired ||= retired !== undefined;
     this.#rowCount += staged.count;
     this.#liveRows += staged.count - lost - replaced.length;
+    const { count, texts, batch, segment } = staged;
     if (batch !== undefined) {
-      this.#appended.push({
-        ...batch,
-        ids: [batch.ids],
-        metadata: [batch.metadata],
-        vectors: readColumn(batch.vectors),
-        segment,
-      });
+      this.#appended.push({ count, texts, vectors: readColumn(batch.vectors), segment });
       this.#logged.push({ change: { kind: "upsert", batch }, liveRows: this.#liveRows });
     } else if (segment !== undefined && vectors !== undefined) {
-      const ids = [staged.ids.column(0, staged.count)];
-      this.#appended.push({ count: staged.count, ids, metadata: staged.metadata, vectors, segment });
+      this.#appended.push({ count, texts, vectors, segment });
       this.#logged.push({ change: { kind: "segment", segment }, liveRows: this.#liveRows });
     }
   }
@@ -120,11 +113,13 @@ export class ChangePlan {
   async deleteIds(ids: Iterable<string>): Promise<number> {
     const rows: number[] = [];
     const found = new TextRows();
-    for (const id of new Set(ids)) {
+    const seen = new Set<string>();
+    for (const id of ids) {
       const turn = this.#records.slices.take(ROW_ELEMENTS);
       if (turn !== undefined) await turn;
       const row = this.#ids.has(id) ? this.#ids.get(id) : this.#records.ids.rowOf(id);
-      if (row === undefined) continue;
+      if (row === undefined || seen.has(id)) continue;
+      seen.add(id);
       rows.push(row);
       found.appendText(id);
       if (!this.#isSingle) this.#ids.set(id, undefined);
@@ -133,11 +128,18 @@ export class ChangePlan {
     return rows.length;
   }
 
-  /** Rows that are there; of a plan of one change. */
-  deleteRows(rows: readonly number[]): void {
+  /** Live rows, of a plan of one change. Returns how many. */
+  async deleteRows(live: Iterable<number>): Promise<number> {
+    const rows: number[] = [];
     const found = new TextRows();
-    for (const row of rows) found.append(this.#records.ids.column(row, 1));
+    for (const row of live) {
+      const turn = this.#records.slices.take(ROW_ELEMENTS);
+      if (turn !== undefined) await turn;
+      rows.push(row);
+      found.append(this.#records.ids.column(row, 1));
+    }
     this.#delete(rows, found.column(0, found.count));
+    return rows.length;
   }
 
   tag(name: string, target: number): void {

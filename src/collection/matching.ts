@@ -1,6 +1,5 @@
 /** Which live rows a filter matches. */
 import { countBits } from "../core/rowset.ts";
-import { setBits } from "../core/bit-ranges.ts";
 import type { CompiledFilter } from "./filter.ts";
 import type { Records } from "./records.ts";
 
@@ -11,11 +10,6 @@ export function matchBits(
   signal?: AbortSignal,
 ): Promise<Uint32Array> {
   return matched(records, filter, (bits) => bits, signal);
-}
-
-/** Numbers of live rows that match, ascending. */
-export async function liveMatches(records: Records, filter: CompiledFilter): Promise<number[]> {
-  return [...setBits(await matchBits(records, filter))];
 }
 
 export async function countMatches(records: Records, filter: CompiledFilter): Promise<number> {

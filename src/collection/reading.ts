@@ -9,7 +9,7 @@ import type { Match, VectorRecord } from "./contract.ts";
 import type { CompiledFilter } from "./filter.ts";
 import { matchBits, matched } from "./matching.ts";
 import type { Metadata } from "./metadata.ts";
-import type { Records } from "./records.ts";
+import { ROW_ELEMENTS, type Records } from "./records.ts";
 
 /** Options of a query, checked. */
 export interface CheckedQuery {
@@ -102,8 +102,17 @@ export async function* scanRecords(
 
 function rowsOf(records: Records, ids: readonly string[]): Promise<(number | undefined)[]> {
   return records.steady(
-    () => records.prepareIds(),
-    () => ids.map((id) => records.ids.rowOf(id)),
+    async () => {
+      await records.prepareIds();
+      const rows: (number | undefined)[] = [];
+      for (const id of ids) {
+        const turn = records.slices.take(ROW_ELEMENTS);
+        if (turn !== undefined) await turn;
+        rows.push(records.ids.rowOf(id));
+      }
+      return rows;
+    },
+    (rows) => rows,
   );
 }
 

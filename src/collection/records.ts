@@ -21,18 +21,15 @@ import type { MetadataTable } from "./metadata-table.ts";
 /** Records on their way in: rows of one file. */
 export interface AppendedRows {
   readonly count: number;
-  readonly ids: readonly TextColumn[];
-  readonly metadata: readonly TextColumn[];
+  readonly texts: readonly { readonly ids: TextColumn; readonly metadata: TextColumn }[];
   readonly vectors: StoredColumnReader;
   /** undefined: the journal. */
   readonly segment: SegmentRef | undefined;
-  /** Of these rows, from 0, those that a later one of the same id took the place of. */
-  readonly retired?: Uint32Array | undefined;
 }
 
 export interface RowChange {
   readonly appended: readonly AppendedRows[];
-  /** Rows that are no more, by their numbers after appending, `retired` ones included. */
+  /** Rows that are no more; appended ones may be among them. */
   readonly removed: readonly number[];
 }
 
@@ -89,9 +86,11 @@ export class Records {
     });
   }
 
-  #appendTexts({ count, ids, metadata, segment }: AppendedRows): void {
-    for (const column of ids) this.ids.append(column);
-    for (const column of metadata) this.metadata.append(column);
+  #appendTexts({ count, texts, segment }: AppendedRows): void {
+    for (const { ids, metadata } of texts) {
+      this.ids.append(ids);
+      this.metadata.append(metadata);
+    }
     if (segment === undefined) this.extents.appendJournal(count);
     else this.extents.appendSegment(segment);
   }

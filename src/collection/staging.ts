@@ -29,7 +29,8 @@ export interface Staged {
   readonly segment: SegmentRef | undefined;
   /** In a segment: the records that a later one of the same id took the place of. */
   readonly retired: Uint32Array | undefined;
-  readonly metadata: readonly TextColumn[];
+  /** Ids and metadata of all records, in order. */
+  readonly texts: readonly Pick<RecordBatch, "ids" | "metadata">[];
   readonly duplicates: number;
   readonly rejected: { readonly id: string; readonly reason: string }[];
 }
@@ -46,12 +47,14 @@ export class Staging {
   readonly #segments: SegmentStore;
   readonly #slices: WorkSlices;
   readonly #ids = new IdTable();
-  readonly #metadata = new TextRows();
   readonly #vectors: StoredColumnWriter;
+  readonly #texts: Pick<RecordBatch, "ids" | "metadata">[] = [];
   readonly #rejected: { id: string; reason: string }[] = [];
   #position = 0;
+  /** Of the records that are not in the segment yet. */
+  #metadata = new TextRows();
   #flushed = 0;
-  #flushedText = 0;
+  #flushedIdBytes = 0;
   #duplicates = 0;
   #segment: NewSegment | undefined;
 
@@ -93,14 +96,13 @@ export class Staging {
       const all = this.#chunk();
       const batch = this.#duplicates === 0 ? all : selectRecords(all, liveRows(this.#ids));
       const ids = this.#duplicates === 0 ? this.#ids : tableOf(batch.ids);
-      return { ...shared, ids, count: batch.count, batch, segment: undefined, retired: undefined, metadata: [] };
+      return { ...shared, ids, count: batch.count, batch, segment: undefined, retired: undefined, texts: [batch] };
     }
     await this.#flush();
     const segment = await this.#segment.finish();
     const { count } = this.#ids;
     const retired = this.#duplicates === 0 ? undefined : retiredOf(this.#ids);
-    const metadata = [this.#metadata.column(0, count)];
-    return { ...shared, count, batch: undefined, segment, retired, metadata };
+    return { ...shared, count, batch: undefined, segment, retired, texts: this.#texts };
   }
 
   /** Instead of `finish`: leaves no file behind. */
@@ -151,8 +153,8 @@ export class Staging {
 
   get #isFull(): boolean {
     const { count, sizeBytes } = this.#vectors;
-    const bytes =
-      sizeBytes + count * OVERHEAD_BYTES + this.#ids.textBytes + this.#metadata.textBytes - this.#flushedText;
+    const textBytes = this.#ids.textBytes - this.#flushedIdBytes + this.#metadata.textBytes;
+    const bytes = sizeBytes + count * OVERHEAD_BYTES + textBytes;
     const room =
       this.#segment === undefined ? STORAGE_LIMITS.journalRecordBytes - SLACK_BYTES : STORAGE_LIMITS.stagedBytes;
     return bytes > room;
@@ -162,7 +164,7 @@ export class Staging {
   #chunk(): RecordBatch {
     const count = this.#vectors.count;
     const ids = this.#ids.column(this.#flushed, count);
-    const metadata = this.#metadata.column(this.#flushed, count);
+    const metadata = this.#metadata.column(0, count);
     return { count, ids, metadata, vectors: this.#vectors.take() };
   }
 
@@ -172,8 +174,10 @@ export class Staging {
     if (chunk.count === 0) return;
     await this.#segment.append(chunk);
     this.#slices.reset();
+    this.#texts.push({ ids: chunk.ids, metadata: chunk.metadata });
+    this.#metadata = new TextRows();
     this.#flushed += chunk.count;
-    this.#flushedText = this.#ids.textBytes + this.#metadata.textBytes;
+    this.#flushedIdBytes = this.#ids.textBytes;
   }
 }
 

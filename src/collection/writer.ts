@@ -5,6 +5,7 @@
  * What is durable and cannot be shown, for want of memory, stops all further changes: memory would
  * be behind the disk. Queries go on, and opening again shows everything.
  */
+import { setBits } from "../core/bit-ranges.ts";
 import { wallClockMs } from "../core/clock.ts";
 import { abortedError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
@@ -24,7 +25,7 @@ import type { CurrentRecords } from "./current-records.ts";
 import type { CompiledFilter } from "./filter.ts";
 import type { SegmentStore } from "./segment-store.ts";
 import { type Staged, Staging } from "./staging.ts";
-import { liveMatches } from "./matching.ts";
+import { matchBits } from "./matching.ts";
 import type { VersionLog } from "./version-log.ts";
 
 export interface WriterParts {
@@ -145,12 +146,9 @@ export class CollectionWriter {
 
   deleteMatches(filter: CompiledFilter): Promise<DeleteResult> {
     return this.#submit<DeleteResult>(async (settle) => {
-      const pending = this.#deleteOf(settle, 0, async (plan) => {
-        const { current } = this.#parts;
-        const rows = await liveMatches(current.records, filter);
-        plan.deleteRows(rows);
-        return rows.length;
-      });
+      const pending = this.#deleteOf(settle, 0, async (plan) =>
+        plan.deleteRows(setBits(await matchBits(this.#parts.current.records, filter))),
+      );
       return { kind: "alone", run: () => this.#commit([pending]) };
     });
   }

@@ -22,9 +22,9 @@ async function open(
 
 /** A driver whose files call `onSync` when they are synced. */
 function watched(driver: StorageDriver, onSync: (name: string) => void): StorageDriver {
-  const open = driver.openToWrite.bind(driver);
+  const openFile = driver.openToWrite.bind(driver);
   const openToWrite: StorageDriver["openToWrite"] = async (name, mode) => {
-    const file = await open(name, mode);
+    const file = await openFile(name, mode);
     const sync = file.sync.bind(file);
     return Object.assign(file, {
       sync: async () => {
