@@ -84,14 +84,21 @@ test("the public surface is the one in public-api.txt", async () => {
   await expect(texts.join("\n")).toMatchFileSnapshot("public-api.txt");
 });
 
-test("the README's example runs and prints what the README says", async () => {
-  const readme = readFileSync(join(ROOT, "README.md"), "utf8");
-  const [, code, output] = /```ts\n([\s\S]*?)```\s*prints\s*```\n([\s\S]*?)```/.exec(readme) ?? [];
-  expect(code).toBeDefined();
-  expect(output).toBeDefined();
-  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code ?? ""], {
-    cwd: ROOT,
-  });
-  expect(stderr).toBe("");
-  expect(stdout).toBe(output);
+const examples = [
+  ...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```\s*prints\s*```\n([\s\S]*?)```/g),
+].map(([, code = "", output = ""]) => ({ imports: /import \{ (.*?) \}/.exec(code)?.[1], code, output }));
+
+test("the README has an example of an index and one of a collection", () => {
+  expect(examples.map(({ imports }) => imports)).toEqual(["createIndex, RowSet", "openCollection"]);
 });
+
+test.each(examples)(
+  "the README's example of $imports runs and prints what the README says",
+  async ({ code, output }) => {
+    const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], {
+      cwd: ROOT,
+    });
+    expect(stderr).toBe("");
+    expect(stdout).toBe(output);
+  },
+);
