@@ -15,7 +15,7 @@ import { HEADER_BYTES } from "../storage/file-header.ts";
 import { JournalReader } from "../storage/journal-reader.ts";
 import type { CollectionSettings, Manifest } from "../storage/manifest.ts";
 import { readManifest } from "../storage/manifest-reader.ts";
-import { journalName, manifestName, parseFileName } from "../storage/names.ts";
+import { journalName, manifestName, parseFileName, rootName } from "../storage/names.ts";
 import { readRoots, type Root, type Roots } from "../storage/roots.ts";
 import type { Recovery } from "./contract.ts";
 import { reading } from "./needed-files.ts";
@@ -104,6 +104,9 @@ class Search {
     this.#names = names;
     this.#roots = roots;
     this.#damages = [...roots.damages];
+    if (roots.best === undefined && this.#damages.length === 0) {
+      this.#damages.push({ file: rootName(0), offset: 0, reason: "there is no root, and yet there are other files" });
+    }
   }
 
   async open(): Promise<Opened | undefined> {

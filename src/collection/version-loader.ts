@@ -6,7 +6,7 @@
  * not; what came before counts.
  */
 import { bitRange, setBits } from "../core/bit-ranges.ts";
-import { NearfieldError } from "../core/errors.ts";
+import { abortedError, NearfieldError } from "../core/errors.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { StoredColumnReader, StoredColumnShape } from "../core/stored-column.ts";
 import { readColumn } from "../core/stored-column-reader.ts";
@@ -71,7 +71,7 @@ export async function loadVersion(
   index: StoredIndex,
   options: LoadOptions = {},
 ): Promise<LoadedVersion> {
-  const loading = new Loading(driver, shape, manifest, index.slices);
+  const loading = new Loading(driver, shape, manifest, index.slices, options.signal);
   try {
     for (const segment of manifest.segments) await loading.takeSegment(segment);
     const upTo = options.upTo ?? Number.POSITIVE_INFINITY;
@@ -88,6 +88,7 @@ class Loading {
   readonly #driver: StorageDriver;
   readonly #shape: StoredColumnShape;
   readonly #slices: WorkSlices;
+  readonly #signal: AbortSignal | undefined;
   readonly #ids = new IdTable();
   readonly #metadata = new MetadataTable();
   readonly #extents = new Extents();
@@ -104,10 +105,17 @@ class Loading {
   #journal: LoadedVersion["journal"];
   #damage: Damage | undefined;
 
-  constructor(driver: StorageDriver, shape: StoredColumnShape, manifest: LoadableState, slices: WorkSlices) {
+  constructor(
+    driver: StorageDriver,
+    shape: StoredColumnShape,
+    manifest: LoadableState,
+    slices: WorkSlices,
+    signal: AbortSignal | undefined,
+  ) {
     this.#driver = driver;
     this.#shape = shape;
     this.#slices = slices;
+    this.#signal = signal;
     this.#tags = new Map(manifest.tags);
     this.#history = [...manifest.history];
     this.#version = manifest.version;
@@ -211,8 +219,18 @@ class Loading {
     const file = await this.#driver.openToRead(name);
     this.#files.push(file);
     const segment = await Segment.open(file, name, this.#shape, ref.facts);
-    const ids = await columnsOf(segment.ids(), this.#slices);
-    return { segment, ids, metadata: await columnsOf(segment.metadata(), this.#slices) };
+    return { segment, ids: await this.#columns(segment.ids()), metadata: await this.#columns(segment.metadata()) };
+  }
+
+  async #columns(columns: AsyncIterable<TextColumn>): Promise<TextColumn[]> {
+    const list: TextColumn[] = [];
+    for await (const column of columns) {
+      if (this.#signal?.aborted === true) throw abortedError(this.#signal);
+      list.push(column);
+      // Reading waited for the file, and checked at most a mebibyte in one stretch.
+      this.#slices.reset();
+    }
+    return list;
   }
 
   async #apply(record: JournalRecord): Promise<void> {
@@ -281,16 +299,6 @@ class Loading {
       this.#live--;
     }
   }
-}
-
-async function columnsOf(columns: AsyncIterable<TextColumn>, slices: WorkSlices): Promise<TextColumn[]> {
-  const list: TextColumn[] = [];
-  for await (const column of columns) {
-    list.push(column);
-    // Reading waited for the file, and checked at most a mebibyte in one stretch.
-    slices.reset();
-  }
-  return list;
 }
 
 /** The damage behind an error, a file that is missing included; undefined for what is none. */
