@@ -4,7 +4,7 @@ import { assemblyScript, inlineSource, leanShaders, standaloneFiles } from "./vi
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The library: two platform entries and fault injection, sharing chunks; ESM only; nothing to be found at run time. */
+/** The library: two platform entries, fault injection and the command line, sharing chunks; ESM only; nothing to be found at run time. */
 const config: UserConfig = defineConfig({
   plugins: [
     assemblyScript(),
@@ -21,10 +21,10 @@ const config: UserConfig = defineConfig({
     minify: false,
     sourcemap: true,
     lib: {
-      entry: { index: path("src/index.ts"), node: path("src/node.ts"), testing: path("src/testing.ts") },
+      entry: { index: path("src/index.ts"), node: path("src/node.ts"), testing: path("src/testing.ts"), cli: path("src/cli/main.ts") },
       formats: ["es"],
     },
-    rolldownOptions: { external: [/^node:/, "webgpu"], checks: { pluginTimings: false } },
+    rolldownOptions: { external: [/^node:/, "webgpu", "commander"], checks: { pluginTimings: false } },
   },
 });
 

@@ -1,17 +1,11 @@
 /** nearfield for Node: the entry that the "node" condition of package.json chooses. Re-exports only. */
-import { nodeSpawner } from "./cpu/spawn-node.ts";
 import type { Collection, CollectionOptions } from "./collection/contract.ts";
 import { openCollectionOn } from "./collection/open-collection.ts";
 import { createIndexOn } from "./engine/create-index.ts";
 import type { IndexOptions, VectorIndex } from "./engine/contract.ts";
-import { nodeGpu } from "./gpu/provider-node.ts";
-import { collectionsOn, platformOf } from "./platform.ts";
-import { openFolder } from "./storage/locations-node.ts";
+import { collections, platform } from "./node-platform.ts";
 
 export * from "./public.ts";
-
-const platform = platformOf(nodeSpawner, nodeGpu);
-const collections = collectionsOn(platform, openFolder);
 
 /**
  * Creates an empty index. See {@link IndexOptions} for the options and their defaults.

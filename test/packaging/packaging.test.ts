@@ -82,7 +82,7 @@ function levels({ cpu }: Searched): string[] {
 describe("the tarball", () => {
   test("holds the built entries, their types and both standalone files", async () => {
     const files = await filesOf(tarball);
-    const wanted = ["node.js", "index.js", "testing.js", "worker.js", "kernels.wasm", "types/index.d.ts"];
+    const wanted = ["node.js", "index.js", "testing.js", "cli.js", "worker.js", "kernels.wasm", "types/index.d.ts"];
     expect(files).toEqual(expect.arrayContaining(["package.json", ...wanted.map((file) => `dist/${file}`)]));
     const documents = ["LICENSE", "README.md", "CHANGELOG.md"].filter((file) => existsSync(join(ROOT, file)));
     expect(files).toEqual(expect.arrayContaining(documents));
@@ -119,9 +119,9 @@ describe("package.json", () => {
     expect(await manifest()).toMatchObject({ type: "module", sideEffects: false, license: "MIT" });
   });
 
-  test("depends on comlink alone, and on webgpu only optionally", async () => {
+  test("depends on comlink, for the command line on commander, and on webgpu only optionally", async () => {
     const { dependencies, optionalDependencies, peerDependencies, devDependencies } = await manifest();
-    expect(Object.keys(dependencies as object)).toEqual(["comlink"]);
+    expect(Object.keys(dependencies as object)).toEqual(["comlink", "commander"]);
     expect(Object.keys(optionalDependencies as object)).toEqual(["webgpu"]);
     expect(peerDependencies).toBeUndefined();
     expect(devDependencies).not.toHaveProperty("webgpu");
