@@ -48,7 +48,7 @@ import { checkedModel, requireModel } from "./model.ts";
 import { storedBytes } from "./needed-files.ts";
 import { getRecords, queryLike, queryVectors, scanRecords } from "./reading.ts";
 import type { Records } from "./records.ts";
-import { compact, recordsOfVersion, restore, type RewritingParts } from "./rewriting.ts";
+import { compact, recordsOfVersion, reload, restore, type RewritingParts } from "./rewriting.ts";
 import type { SegmentStore } from "./segment-store.ts";
 import { verifyFiles } from "./verification.ts";
 import type { VersionLog } from "./version-log.ts";
@@ -101,11 +101,15 @@ export class StoredCollection implements Collection {
     this.model = settings.model;
     this.readOnly = writing === undefined;
     if (recovered !== undefined) this.recovered = recovered;
-    this.#current = new CurrentRecords(parts.records);
+    this.#current = new CurrentRecords(parts.records, parts.state.version);
     if (writing !== undefined) {
       const rewriting = { ...parts, ...writing, current: this.#current };
       this.#rewriting = rewriting;
-      this.#writer = new CollectionWriter({ ...rewriting, compact: () => this.#compactByItself(rewriting) });
+      this.#writer = new CollectionWriter({
+        ...rewriting,
+        compact: () => this.#compactByItself(rewriting),
+        reload: () => reload(rewriting),
+      });
     }
     if (typeof Symbol.asyncDispose === "symbol") {
       Object.defineProperty(this, Symbol.asyncDispose, { value: () => this.close() });
@@ -117,7 +121,7 @@ export class StoredCollection implements Collection {
   }
 
   get version(): number {
-    return this.#parts.state.version;
+    return this.#current.version;
   }
 
   get size(): number {
@@ -272,7 +276,7 @@ export class StoredCollection implements Collection {
     const { index, ids, metadata, extents, rowCount, size } = this.#current.records;
     const { goodBytes, recordCount } = writing?.log.journalEnd ?? { goodBytes: 0, recordCount: 0 };
     return {
-      version: state.version,
+      version: this.version,
       records: size,
       removedRows: rowCount - size,
       segments: extents.segmentCount,

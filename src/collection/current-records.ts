@@ -3,20 +3,33 @@ import type { Records } from "./records.ts";
 
 export class CurrentRecords {
   #records: Records;
+  #version: number;
   readonly #leaving = new Set<Promise<void>>();
   readonly #old = new Set<Records>();
 
-  constructor(records: Records) {
+  constructor(records: Records, version: number) {
     this.#records = records;
+    this.#version = version;
+  }
+
+  /** Which version the records are. */
+  get version(): number {
+    return this.#version;
   }
 
   get records(): Records {
     return this.#records;
   }
 
-  swap(next: Records): void {
+  /** The records have changed in place. */
+  shows(version: number): void {
+    this.#version = version;
+  }
+
+  swap(next: Records, version: number): void {
     const old = this.#records;
     this.#records = next;
+    this.#version = version;
     this.#old.add(old);
     const leaving = old.retire().finally(() => {
       this.#old.delete(old);

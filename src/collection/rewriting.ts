@@ -48,6 +48,13 @@ export async function recordsOfVersion(
   }
 }
 
+/** Takes the newest version from the files again: what is durable could not be shown. To be called alone. */
+export async function reload(parts: RewritingParts): Promise<void> {
+  const newest = parts.log.history.at(-1);
+  if (newest === undefined) throw new Error("a collection without a version");
+  parts.current.swap(await recordsOfVersion(parts, newest), newest.version);
+}
+
 /** To be called alone. Returns the new version. */
 export async function restore(parts: RewritingParts, entry: KeptVersion): Promise<number> {
   const { log, current } = parts;
@@ -59,7 +66,7 @@ export async function restore(parts: RewritingParts, entry: KeptVersion): Promis
     await records.close();
     throw error;
   }
-  current.swap(records);
+  current.swap(records, version);
   return version;
 }
 
@@ -121,5 +128,5 @@ async function rewrite(parts: RewritingParts, stamp: Stamp): Promise<void> {
     if (log.isUsable) await made.discard();
     throw error;
   }
-  current.swap(next);
+  current.swap(next, stamp.version);
 }

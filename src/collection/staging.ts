@@ -151,13 +151,13 @@ export class Staging {
     });
   }
 
+  /** A journal record leaves an eighth, a mebibyte, for its head and the largest record: that is taken in before it is looked how much there is. */
   get #isFull(): boolean {
     const { count, sizeBytes } = this.#vectors;
     const textBytes = this.#ids.textBytes - this.#flushedIdBytes + this.#metadata.textBytes;
     const bytes = sizeBytes + count * OVERHEAD_BYTES + textBytes;
-    const room =
-      this.#segment === undefined ? STORAGE_LIMITS.journalRecordBytes - SLACK_BYTES : STORAGE_LIMITS.stagedBytes;
-    return bytes > room;
+    const most = STORAGE_LIMITS.journalRecordBytes;
+    return bytes > (this.#segment === undefined ? most - most / 8 : STORAGE_LIMITS.stagedBytes);
   }
 
   /** What has not been flushed. */
@@ -186,8 +186,6 @@ const RECORD_ELEMENTS = 128;
 const METADATA_ELEMENTS = 512;
 /** Of a record in the journal beside its row and texts: term, scale and two offsets. */
 const OVERHEAD_BYTES = 16;
-/** Head of a batch, the last offsets, and the largest record, which is taken in before it is looked how much there is. */
-const SLACK_BYTES = 1 << 20;
 /** Characters of a rejected id that are told. */
 const ID_SHOWN = 600;
 const NO_METADATA = { isValid: true, json: "" } as const;

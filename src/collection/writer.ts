@@ -2,8 +2,9 @@
  * Changes of a collection: staged, put in order, made durable, then shown. Owns the queue and the
  * log; the records are the collection's, and are swapped where they were rewritten (rewriting.ts).
  *
- * What is durable and cannot be shown, for want of memory, stops all further changes: memory would
- * be behind the disk. Queries go on, and opening again shows everything.
+ * What is durable and cannot be shown is read again from the files. Where that fails too, for want
+ * of memory, all further changes are refused: memory would be behind the disk. Queries go on, and
+ * opening again shows everything.
  */
 import { setBits } from "../core/bit-ranges.ts";
 import { wallClockMs } from "../core/clock.ts";
@@ -38,6 +39,8 @@ export interface WriterParts {
   readonly emit: EventSink;
   /** Compacts the collection; called in turn, when many rows are removed. */
   readonly compact: () => Promise<void>;
+  /** Takes the newest version from the files again. */
+  readonly reload: () => Promise<void>;
 }
 
 export interface Intake {
@@ -271,13 +274,18 @@ export class CollectionWriter {
   }
 
   async #show(plan: ChangePlan): Promise<void> {
-    if (plan.appended.length === 0 && plan.removed.length === 0) return;
-    try {
-      await this.#parts.current.records.apply(plan);
-    } catch (error) {
-      this.#behind = error;
-      throw error;
+    const { current, log, reload } = this.#parts;
+    if (plan.appended.length > 0 || plan.removed.length > 0) {
+      try {
+        await current.records.apply(plan);
+      } catch (cause) {
+        await reload().catch(() => {
+          this.#behind = cause;
+          throw cause;
+        });
+      }
     }
+    current.shows(log.version);
   }
 
   /** What a collection does by itself between changes. A failure costs nobody's change; it is told, and tried again when there is twice as much to do. */
