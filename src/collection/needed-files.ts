@@ -13,8 +13,6 @@ export interface NeededFiles {
   /** Of everything, roots included. */
   readonly names: ReadonlySet<string>;
   readonly segments: ReadonlyMap<string, SegmentRef>;
-  /** Up to which version each journal is needed; the current one whole. */
-  readonly journals: ReadonlyMap<string, number>;
   /** Manifests and journals that do not tell what they need. */
   readonly damages: readonly Damage[];
 }
@@ -30,7 +28,6 @@ export async function neededFiles(
   for (const { generation, version } of history) newest.set(generation, Math.max(version, newest.get(generation) ?? 0));
   const names = new Set<string>([rootName(0), rootName(1)]);
   const segments = new Map<string, SegmentRef>();
-  const journals = new Map<string, number>();
   const damages: Damage[] = [];
   for (const [generation, upTo] of newest) {
     names.add(manifestName(generation));
@@ -41,7 +38,6 @@ export async function neededFiles(
       for (const segment of manifest.segments) segments.set(segmentName(segment.id), segment);
       if (upTo > manifest.version || generation === current) {
         names.add(journalName(manifest.journal));
-        journals.set(journalName(manifest.journal), generation === current ? Number.POSITIVE_INFINITY : upTo);
         for (const segment of await journalSegments(driver, shape, manifest.journal, upTo, damages)) {
           segments.set(segmentName(segment.id), segment);
         }
@@ -53,7 +49,7 @@ export async function neededFiles(
     }
   }
   for (const name of segments.keys()) names.add(name);
-  return { names, segments, journals, damages };
+  return { names, segments, damages };
 }
 
 async function journalSegments(

@@ -176,12 +176,21 @@ class Opening {
       history: [],
       journal: undefined,
       damage: undefined,
+      beyond: undefined,
     };
-    return { settings, shape: shapeOf(settings), records, loaded, root: undefined, recovered: undefined };
+    return {
+      settings,
+      shape: shapeOf(settings),
+      records,
+      loaded,
+      root: undefined,
+      recovered: undefined,
+      canResume: false,
+    };
   }
 
   async collection(opened: Opened, release: (() => Promise<void>) | undefined): Promise<Collection> {
-    const { settings, shape, records, loaded, root, recovered } = opened;
+    const { settings, shape, records, loaded, root, recovered, canResume } = opened;
     try {
       if (recovered !== undefined) {
         this.#checked.emit({
@@ -206,7 +215,7 @@ class Opening {
         version: loaded.version,
         tags: loaded.tags,
         history: loaded.history,
-        journal: recovered === undefined ? loaded.journal : undefined,
+        journal: canResume ? loaded.journal : undefined,
         nextGeneration: next.generation,
       });
       const segments = new SegmentStore(this.#driver, shape, next.segment);

@@ -29,6 +29,8 @@ export interface Opened {
   readonly loaded: LoadedVersion;
   readonly root: Root | undefined;
   readonly recovered: Recovery | undefined;
+  /** Whether all but the journal's end is whole: a writer goes on in it. */
+  readonly canResume: boolean;
 }
 
 export interface OpenParts {
@@ -49,6 +51,7 @@ export async function openNewest(parts: OpenParts): Promise<Opened | undefined> 
     if (roots.best === undefined && roots.damages.length === 0 && (await isUnmade(parts.driver, names)))
       return undefined;
     const search = new Search(parts, names, roots);
+    await search.noteLostRoots();
     try {
       const opened = await search.open();
       if (opened !== undefined) return opened;
@@ -104,9 +107,25 @@ class Search {
     this.#names = names;
     this.#roots = roots;
     this.#damages = [...roots.damages];
-    if (roots.best === undefined && this.#damages.length === 0) {
-      this.#damages.push({ file: rootName(0), offset: 0, reason: "there is no root, and yet there are other files" });
+  }
+
+  /** A root that is not there although it was written: the second is missing after more than one, or a later journal has records. */
+  async noteLostRoots(): Promise<void> {
+    const { best, older, damages } = this.#roots;
+    if (damages.length > 0) return;
+    const missing = best?.slot === 0 ? rootName(1) : rootName(0);
+    const isOneMissing = best !== undefined && older === undefined && best.sequence > 1;
+    if (best === undefined || isOneMissing || (await this.#hasRecordsBehind(best.generation))) {
+      this.#damages.push({ file: missing, offset: 0, reason: "the root is missing, or older than the files" });
     }
+  }
+
+  async #hasRecordsBehind(generation: number): Promise<boolean> {
+    for (const later of this.#names.journals.filter((journal) => journal > generation)) {
+      const size = await reading(this.#parts.driver, journalName(later), async (file) => file.size);
+      if (size > HEADER_BYTES) return true;
+    }
+    return false;
   }
 
   async open(): Promise<Opened | undefined> {
@@ -125,6 +144,7 @@ class Search {
         loaded,
         root: this.#roots.best,
         recovered,
+        canResume: this.#damages.length === 0,
       };
     }
     return undefined;
@@ -149,9 +169,9 @@ class Search {
 
   /** Generations of manifests to try, the newest state first. A whole root says which are committed; where one is damaged, it may have named any. */
   #candidates(): number[] {
-    const { best, older, damages } = this.#roots;
+    const { best, older } = this.#roots;
     const { manifests } = this.#names;
-    if (best === undefined || damages.length > 0) return [...manifests];
+    if (best === undefined || this.#damages.length > 0) return [...manifests];
     const before = manifests.filter((generation) => generation < best.generation);
     const named = older === undefined ? [best.generation] : [best.generation, older.generation];
     return [...new Set([...named, ...before])];
@@ -203,7 +223,7 @@ class Search {
     const isLost = damage !== undefined && !(await this.#isBeingWritten(loaded, settings));
     const first = this.#damages[0] ?? (isLost ? damage : undefined);
     if (first === undefined) return undefined;
-    const from = Math.max(this.#claimed, version + (isLost ? 1 : 0));
+    const from = Math.max(this.#claimed, loaded.beyond ?? 0, version + (isLost ? 1 : 0));
     return { from, reason: `${first.file}, byte ${first.offset}: ${first.reason}` };
   }
 

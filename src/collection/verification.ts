@@ -56,7 +56,7 @@ async function verifyFile(
       await readManifest(file, name, parsed.generation);
       return;
     case "journal":
-      await verifyJournal(file, name, parsed.generation, shape, needed.journals.get(name) ?? 0, onDamage);
+      await verifyJournal(file, name, parsed.generation, shape, onDamage);
       return;
     case "segment": {
       const segment = await Segment.open(file, name, shape, needed.segments.get(name)?.facts);
@@ -72,18 +72,15 @@ async function verifyFile(
   }
 }
 
-/** `upTo`: the last version that is needed of it. Behind lies what a crash or damage left, and nobody reads. */
 async function verifyJournal(
   file: ReadableFile,
   name: string,
   generation: number,
   shape: StoredColumnShape,
-  upTo: number,
   onDamage: (damage: Damage) => void,
 ): Promise<void> {
   const reader = await JournalReader.open(file, name, generation, shape);
   const records = reader.records();
   while ((await records.next()).done !== true);
-  const { damage, version } = reader.end;
-  if (damage !== undefined && version < upTo) onDamage(damage);
+  if (reader.end.damage !== undefined) onDamage(reader.end.damage);
 }

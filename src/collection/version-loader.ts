@@ -36,10 +36,12 @@ export interface LoadedVersion {
   readonly tags: ReadonlyMap<string, number>;
   /** Versions that can be opened, this one included. */
   readonly history: readonly KeptVersion[];
-  /** Where a writer goes on; undefined where it must begin a journal, because this one is damaged or not the last. */
+  /** Where a writer goes on, cutting off a damaged end; undefined where it must begin a journal. */
   readonly journal: { readonly generation: number; readonly end: JournalEnd } | undefined;
   /** Why replaying ended early. */
   readonly damage: Damage | undefined;
+  /** The newest version that a journal speaks of, and that was not reached. */
+  readonly beyond: number | undefined;
 }
 
 export interface LoadOptions extends AddOptions {
@@ -104,6 +106,7 @@ class Loading {
   #generation: number;
   #journal: LoadedVersion["journal"];
   #damage: Damage | undefined;
+  #beyond: number | undefined;
 
   constructor(
     driver: StorageDriver,
@@ -160,13 +163,16 @@ class Loading {
       return;
     }
     this.#damage = reader.end.damage;
-    this.#journal = reader.end.damage === undefined ? { generation, end: reader.end } : undefined;
+    this.#journal = { generation, end: reader.end };
   }
 
   /** Applies a journal whose manifest is lost, if it begins where the state is. */
   async follow(generation: number, upTo: number): Promise<void> {
     const reader = await this.#openJournal(generation, true);
-    if (reader?.head.baseVersion !== this.#version) return;
+    if (reader === undefined) return;
+    const { baseVersion } = reader.head;
+    if (baseVersion > this.#version) this.#beyond = baseVersion;
+    if (baseVersion !== this.#version) return;
     this.#damage = undefined;
     await this.replay(generation, upTo);
     // Its manifest is not whole: whoever goes on begins with a new one.
@@ -192,6 +198,7 @@ class Loading {
       history: this.#history,
       journal: this.#journal,
       damage: this.#damage,
+      beyond: this.#beyond,
     };
   }
 

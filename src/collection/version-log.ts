@@ -61,6 +61,8 @@ export class VersionLog {
   #tags: Map<string, number>;
   #history: KeptVersion[];
   #journal: OpenJournal | undefined;
+  /** Where the journal goes on from the first change on. */
+  #waiting: LogStart["journal"];
   #nextGeneration: number;
   #failure: unknown;
 
@@ -73,6 +75,7 @@ export class VersionLog {
     this.#tags = new Map(start.tags);
     this.#history = [...start.history];
     this.#nextGeneration = start.nextGeneration;
+    this.#waiting = start.journal;
   }
 
   /** `driver`: locked. */
@@ -83,7 +86,8 @@ export class VersionLog {
     start: LogStart,
   ): Promise<VersionLog> {
     const log = new VersionLog(driver, settings, shape, start);
-    if (start.journal !== undefined) await log.#resume(start.journal.generation, start.journal.end);
+    // A damaged end is cut off by the first change, not by looking. A whole one is synced: who read it may rely on it.
+    if (start.journal?.end.damage === undefined) await log.#resume();
     return log;
   }
 
@@ -102,17 +106,17 @@ export class VersionLog {
 
   /** Of the journal that the next change goes to. */
   get journalEnd(): Pick<JournalEnd, "goodBytes" | "recordCount"> {
-    return this.#journal?.writer.end ?? { goodBytes: 0, recordCount: 0 };
+    return this.#journal?.writer.end ?? this.#waiting?.end ?? { goodBytes: 0, recordCount: 0 };
   }
 
   /** Of the manifest that the journal goes on from; undefined before the first checkpoint of a log that needs one. */
   get generation(): number | undefined {
-    return this.#journal?.generation;
+    return this.#journal?.generation ?? this.#waiting?.generation;
   }
 
   /** Whether the next change must be preceded by a checkpoint. */
   get needsCheckpoint(): boolean {
-    return this.#journal === undefined;
+    return this.#journal === undefined && this.#waiting === undefined;
   }
 
   /** Whether the journal is as long as it should become. */
@@ -124,6 +128,7 @@ export class VersionLog {
   /** Commits changes, all or none, each as a version of its own (tags as none). Rejects with what the driver does. */
   async append(changes: readonly LoggedChange[], atMs: number): Promise<void> {
     this.#checkUsable();
+    await this.#resume();
     if (this.#journal === undefined) throw new Error("a change where a checkpoint comes first");
     const { writer, generation } = this.#journal;
     let version = this.#version;
@@ -183,6 +188,7 @@ export class VersionLog {
     }
     const before = this.#journal;
     this.#journal = journal;
+    this.#waiting = undefined;
     this.#version = version;
     this.#history = history;
     await before?.file.close();
@@ -204,11 +210,14 @@ export class VersionLog {
     this.#failure ??= new Error("the log is closed");
   }
 
-  async #resume(generation: number, end: JournalEnd): Promise<void> {
+  async #resume(): Promise<void> {
+    if (this.#waiting === undefined) return;
+    const { generation, end } = this.#waiting;
     const file = await this.#driver.openToWrite(journalName(generation), "modify");
     try {
       const writer = await JournalWriter.resume(file, end, this.#shape);
       this.#journal = { generation, file, writer };
+      this.#waiting = undefined;
     } catch (error) {
       await file.close();
       throw error;
