@@ -49,7 +49,10 @@ function changed(name: string, bytes: Uint8Array | undefined): MemoryFolder {
 const REFUSALS = new Set(["CORRUPT", "UNSUPPORTED_FORMAT", "NOT_FOUND"]);
 
 /** Opens and compares; says what came of it. `isTold`: whether it must be told how much is lost. */
-async function look(damaged: MemoryFolder, isTold = true): Promise<"as it was" | "recovered" | "fell back" | "refused"> {
+async function look(
+  damaged: MemoryFolder,
+  isTold = true,
+): Promise<"as it was" | "recovered" | "fell back" | "refused"> {
   let collection: Collection;
   try {
     collection = await openIn(damaged, { readOnly: true });
