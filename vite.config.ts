@@ -11,7 +11,7 @@ const config: UserConfig = defineConfig({
     inlineSource(),
     leanShaders(),
     standaloneFiles({
-      worker: path("src/cpu/worker.ts"),
+      worker: path("src/worker.ts"),
       kernels: path("src/cpu/assembly/index.ts"),
       relaxedKernels: path("src/cpu/assembly/relaxed.ts"),
     }),
@@ -21,7 +21,12 @@ const config: UserConfig = defineConfig({
     minify: false,
     sourcemap: true,
     lib: {
-      entry: { index: path("src/index.ts"), node: path("src/node.ts"), testing: path("src/testing.ts"), cli: path("src/cli/main.ts") },
+      entry: {
+        index: path("src/index.ts"),
+        node: path("src/node.ts"),
+        testing: path("src/testing.ts"),
+        cli: path("src/cli/main.ts"),
+      },
       formats: ["es"],
     },
     rolldownOptions: { external: [/^node:/, "webgpu", "commander"], checks: { pluginTimings: false } },

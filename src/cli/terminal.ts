@@ -29,7 +29,7 @@ export function processTerminal(): Terminal {
         process.stdout.write(text, (error) => (error ? reject(error) : resolve()));
       }),
     tell: (line) => void process.stderr.write(`${line}\n`),
-    isWatched: process.stderr.isTTY === true,
+    isWatched: process.stderr.isTTY,
     interrupted: controller.signal,
   };
 }

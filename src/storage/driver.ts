@@ -22,7 +22,7 @@ export interface StorageDriver {
   openToRead(name: string): Promise<ReadableFile>;
   /** `create`: makes an empty file, in place of one that is there; `modify`: rejects with NOT_FOUND. */
   openToWrite(name: string, mode: "create" | "modify"): Promise<WritableFile>;
-  /** No error when there is none. Readers that have it open keep reading it. */
+  /** No error when there is none. Who has it open keeps reading it; in OPFS only who has it open through this driver. */
   remove(name: string): Promise<void>;
   /** Makes names created and removed so far durable, where the platform can. */
   syncFolder(): Promise<void>;

@@ -112,3 +112,12 @@ export function checkedAction(
   if (isChange && isReadOnly) throw readOnlyStorage(action);
   return action;
 }
+
+/** A location that no collection can have here. */
+export function invalidLocation(location: string, expected: string): NearfieldError {
+  return new NearfieldError("INVALID_OPTION", {
+    got: `the location ${JSON.stringify(location.slice(0, 2 * STORAGE_LIMITS.fileNameLength))}`,
+    expected,
+    remedy: "name another location",
+  });
+}

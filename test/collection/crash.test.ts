@@ -115,7 +115,7 @@ async function checkFailure(
   thrown: unknown,
 ): Promise<"healed" | "told" | "refused"> {
   if (thrown !== undefined) {
-    if (!(thrown instanceof NearfieldError)) throw thrown;
+    if (!(thrown instanceof NearfieldError)) throw new Error("something else than a NearfieldError", { cause: thrown });
     // Upkeep that failed half-way is told by the next change: nobody knows then which root is on the disk.
     const told = thrown.code === "READ_ONLY" ? thrown.cause : thrown;
     expect(told).toMatchObject({ code: "QUOTA_EXCEEDED" });

@@ -170,7 +170,7 @@ describe("verify", () => {
         const { ok, damages } = await collection.verify();
         file.write(at, bytes.subarray(at, at + 1));
         expect(ok, `${name}, byte ${at}`).toBe(false);
-        const [damage] = damages.filter(({ file: damagedFile }) => damagedFile === name);
+        const damage = damages.find(({ file: damagedFile }) => damagedFile === name);
         expect(damage, `${name}, byte ${at}`).toMatchObject({ file: name, offset: expect.any(Number) });
         if (name.startsWith("journal-") && at >= 64) expect(damage).toHaveProperty("record");
         if (name.startsWith("segment-") && at >= 64 && at < bytes.length - 320) expect(damage).toHaveProperty("block");

@@ -157,7 +157,9 @@ export async function checkState(collection: Collection, { states }: History, pr
 export async function checkContent(collection: Collection, expected: Content): Promise<void> {
   const found = await contentOf(collection);
   if (!isSame(found, expected)) {
-    throw new Error(`version ${collection.version} has ${[...found.keys()]}, expected ${[...expected.keys()]}`);
+    throw new Error(
+      `version ${collection.version} has ${[...found.keys()].join()}, expected ${[...expected.keys()].join()}`,
+    );
   }
   if (collection.size !== expected.size) throw new Error(`size ${collection.size} of ${expected.size}`);
   const even = [...expected.values()].filter(({ metadata }) => (metadata as { even: boolean }).even).length;

@@ -87,19 +87,16 @@ test("the public surface is the one in public-api.txt", async () => {
 
 const examples = [
   ...readFileSync(join(ROOT, "README.md"), "utf8").matchAll(/```ts\n([\s\S]*?)```\s*prints\s*```\n([\s\S]*?)```/g),
-].map(([, code = "", output = ""]) => ({ imports: /import \{ (.*?) \}/.exec(code)?.[1], code, output }));
+].map(([, code = "", output = ""]) => ({ uses: /import \{ (.*?) \}/.exec(code)?.[1], code, output }));
 
 test("the README has an example of an index and one of a collection", () => {
-  expect(examples.map(({ imports }) => imports)).toEqual(["createIndex, RowSet", "openCollection"]);
+  expect(examples.map(({ uses }) => uses)).toEqual(["createIndex, RowSet", "openCollection"]);
 });
 
-test.each(examples)(
-  "the README's example of $imports runs and prints what the README says",
-  async ({ code, output }) => {
-    const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], {
-      cwd: ROOT,
-    });
-    expect(stderr).toBe("");
-    expect(stdout).toBe(output);
-  },
-);
+test.each(examples)("the README's example of $uses runs and prints what the README says", async ({ code, output }) => {
+  const { stdout, stderr } = await promisify(execFile)(process.execPath, ["--input-type=module", "-e", code], {
+    cwd: ROOT,
+  });
+  expect(stderr).toBe("");
+  expect(stdout).toBe(output);
+});
