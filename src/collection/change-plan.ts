@@ -5,7 +5,6 @@
  */
 import { setBits } from "../core/bit-ranges.ts";
 import { describe, NearfieldError } from "../core/errors.ts";
-import { readColumn } from "../core/stored-column-reader.ts";
 import type { StoredColumnReader } from "../core/stored-column.ts";
 import { fitsJournal } from "../storage/journal-record.ts";
 import type { TextColumn } from "../storage/record-batch.ts";
@@ -72,8 +71,8 @@ export class ChangePlan {
     return this.#liveRows;
   }
 
-  /** `vectors`: of a segment, its rows. Throws ID_EXISTS, NOT_FOUND; then the plan is as before. */
-  async upsert(staged: Staged, mode: UpsertMode, vectors: StoredColumnReader | undefined): Promise<void> {
+  /** `vectors`: of all staged records. Throws ID_EXISTS, NOT_FOUND; then the plan is as before. */
+  async upsert(staged: Staged, mode: UpsertMode, vectors: StoredColumnReader): Promise<void> {
     const replaced: number[] = [];
     const retired = staged.retired;
     for (let row = 0; row < staged.count; row++) {
@@ -100,13 +99,10 @@ export class ChangePlan {
     this.#rowCount += staged.count;
     this.#liveRows += staged.count - lost - replaced.length;
     const { count, texts, batch, segment } = staged;
-    if (batch !== undefined) {
-      this.#appended.push({ count, texts, vectors: readColumn(batch.vectors), segment });
-      this.#logged.push({ change: { kind: "upsert", batch }, liveRows: this.#liveRows });
-    } else if (segment !== undefined && vectors !== undefined) {
-      this.#appended.push({ count, texts, vectors, segment });
+    this.#appended.push({ count, texts, vectors, segment });
+    if (batch !== undefined) this.#logged.push({ change: { kind: "upsert", batch }, liveRows: this.#liveRows });
+    else if (segment !== undefined)
       this.#logged.push({ change: { kind: "segment", segment }, liveRows: this.#liveRows });
-    }
   }
 
   /** Returns how many there are; none is no change. */

@@ -36,6 +36,8 @@ export class NewSegment {
   readonly #driver: StorageDriver;
   readonly #file: WritableFile;
   readonly #writer: SegmentWriter;
+  #syncing: Promise<void> | undefined;
+  #failure: unknown;
 
   constructor(driver: StorageDriver, id: number, file: WritableFile, writer: SegmentWriter) {
     this.#driver = driver;
@@ -44,12 +46,26 @@ export class NewSegment {
     this.#writer = writer;
   }
 
-  append(batch: RecordBatch): Promise<void> {
-    return this.#writer.append(batch);
+  /** Sends what is written on its way to the disk as well, so that the disk works while the next records are staged. */
+  async append(batch: RecordBatch): Promise<void> {
+    await this.#writer.append(batch);
+    this.#syncing ??= this.#sync();
+  }
+
+  /** A failure is told by `finish`. */
+  async #sync(): Promise<void> {
+    try {
+      await this.#file.sync();
+    } catch (error) {
+      this.#failure = error;
+    }
+    this.#syncing = undefined;
   }
 
   /** The file and its name are durable when it resolves. */
   async finish(): Promise<SegmentRef> {
+    await this.#syncing;
+    if (this.#failure !== undefined) throw this.#failure;
     const facts = await this.#writer.finish();
     await this.#file.close();
     await this.#driver.syncFolder();
@@ -58,6 +74,7 @@ export class NewSegment {
 
   /** Leaves no file behind, also after `finish`. Never rejects: what stays all the same is nobody's, and goes with the next compaction. */
   async discard(): Promise<void> {
+    await this.#syncing;
     await giveUp(this.#driver, this.id, this.#file);
   }
 }

@@ -8,7 +8,7 @@ import { abortedError, describe, type ErrorCode, NearfieldError } from "../core/
 import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { StoredColumnWriter } from "../core/stored-column-writer.ts";
-import type { StoredColumnShape } from "../core/stored-column.ts";
+import type { StoredColumn, StoredColumnShape } from "../core/stored-column.ts";
 import type { CollectionSettings } from "../storage/manifest.ts";
 import type { RecordBatch, TextColumn } from "../storage/record-batch.ts";
 import { selectRecords } from "../storage/record-selection.ts";
@@ -27,6 +27,8 @@ export interface Staged {
   /** For the journal; else they are in `segment`. */
   readonly batch: RecordBatch | undefined;
   readonly segment: SegmentRef | undefined;
+  /** Vectors of all records; undefined: there are too many to keep, and `segment` has them. */
+  readonly vectors: readonly StoredColumn[] | undefined;
   /** In a segment: the records that a later one of the same id took the place of. */
   readonly retired: Uint32Array | undefined;
   /** Ids and metadata of all records, in order. */
@@ -49,6 +51,10 @@ export class Staging {
   readonly #ids = new IdTable();
   readonly #vectors: StoredColumnWriter;
   readonly #texts: Pick<RecordBatch, "ids" | "metadata">[] = [];
+  #held: StoredColumn[] | undefined = [];
+  #heldBytes = 0;
+  /** The chunk that is being written: the next one is staged meanwhile. */
+  #writing: Promise<void> = Promise.resolve();
   readonly #rejected: { id: string; reason: string }[] = [];
   #position = 0;
   /** Of the records that are not in the segment yet. */
@@ -96,17 +102,28 @@ export class Staging {
       const all = this.#chunk();
       const batch = this.#duplicates === 0 ? all : selectRecords(all, liveRows(this.#ids));
       const ids = this.#duplicates === 0 ? this.#ids : tableOf(batch.ids);
-      return { ...shared, ids, count: batch.count, batch, segment: undefined, retired: undefined, texts: [batch] };
+      return {
+        ...shared,
+        ids,
+        count: batch.count,
+        batch,
+        segment: undefined,
+        retired: undefined,
+        texts: [batch],
+        vectors: [batch.vectors],
+      };
     }
     await this.#flush();
+    await this.#writing;
     const segment = await this.#segment.finish();
     const { count } = this.#ids;
     const retired = this.#duplicates === 0 ? undefined : retiredOf(this.#ids);
-    return { ...shared, count, batch: undefined, segment, retired, texts: this.#texts };
+    return { ...shared, count, batch: undefined, segment, retired, texts: this.#texts, vectors: this.#held };
   }
 
   /** Instead of `finish`: leaves no file behind. */
   async discard(): Promise<void> {
+    await this.#writing.catch(() => {}); // what failed is told already, or is of no interest
     await this.#segment?.discard();
   }
 
@@ -172,12 +189,21 @@ export class Staging {
     this.#segment ??= await this.#segments.create();
     const chunk = this.#chunk();
     if (chunk.count === 0) return;
-    await this.#segment.append(chunk);
+    await this.#writing;
+    this.#writing = this.#segment.append(chunk);
+    this.#writing.catch(() => {}); // told by whoever waits for it next
     this.#slices.reset();
+    this.#hold(chunk.vectors);
     this.#texts.push({ ids: chunk.ids, metadata: chunk.metadata });
     this.#metadata = new TextRows();
     this.#flushed += chunk.count;
     this.#flushedIdBytes = this.#ids.textBytes;
+  }
+
+  #hold(vectors: StoredColumn): void {
+    this.#heldBytes += vectors.rows.length;
+    if (this.#heldBytes > STORAGE_LIMITS.heldBytes) this.#held = undefined;
+    this.#held?.push(vectors);
   }
 }
 

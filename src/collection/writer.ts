@@ -15,6 +15,7 @@ import type { StoredColumnShape } from "../core/stored-column.ts";
 import { batchBytes } from "../storage/batch-columns.ts";
 import type { ReadableFile, StorageDriver } from "../storage/driver.ts";
 import type { CollectionSettings } from "../storage/manifest.ts";
+import { readColumns } from "../core/stored-column-reader.ts";
 import { segmentName } from "../storage/names.ts";
 import { Segment } from "../storage/segment-reader.ts";
 import { type Change, ChangeQueue } from "./change-queue.ts";
@@ -118,13 +119,14 @@ export class CollectionWriter {
       bytes: batch === undefined ? 0 : batchBytes(batch),
       plan: async (plan) => {
         const written = count - (retired === undefined ? 0 : duplicates);
-        if (segment !== undefined) {
-          const name = segmentName(segment.id);
-          file = await driver.openToRead(name);
-          const vectors = (await Segment.open(file, name, shape, segment.facts)).vectors();
-          await plan.upsert(staged, mode, vectors);
-        } else if (count > 0) {
-          await plan.upsert(staged, mode, undefined);
+        if (count > 0) {
+          if (staged.vectors !== undefined) {
+            await plan.upsert(staged, mode, readColumns(staged.vectors));
+          } else if (segment !== undefined) {
+            const name = segmentName(segment.id);
+            file = await driver.openToRead(name);
+            await plan.upsert(staged, mode, (await Segment.open(file, name, shape, segment.facts)).vectors());
+          }
         }
         return (version) => settle.resolve({ written, version, duplicates, rejected });
       },

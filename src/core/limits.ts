@@ -238,6 +238,7 @@ export const STORAGE_LIMITS: Readonly<
     | "closeRows"
     | "groupRecords"
     | "stagedBytes"
+    | "heldBytes"
     | "historyVersions"
     | "keptVersions"
     | "compactRows"
@@ -281,6 +282,8 @@ export const STORAGE_LIMITS: Readonly<
   groupRecords: 1024,
   /** Vectors of an upsert on their way into a segment: what is held of a stream of any length. */
   stagedBytes: 4 * MiB,
+  /** Vectors of a segment that are kept in memory until the index has them; of a larger one they are read from its file again (1.4 ms a mebibyte). */
+  heldBytes: 64 * MiB,
   /** Versions that a manifest tells of, 32 bytes each; older ones that have no tag are forgotten, and their files removed by `compact`. */
   historyVersions: 10_000,
   /** Newest versions that compaction keeps by default: the contract's. */

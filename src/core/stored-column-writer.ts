@@ -87,7 +87,8 @@ export class StoredColumnWriter {
     const count = this.#count;
     const { bytes, terms, scales } = this.#room;
     const { minNorm, maxNorm } = this.#norms;
-    this.#room = this.#roomFor(FIRST_ROWS, undefined);
+    // As many will come again, of a stream that is taken in parts; growing would copy each of them once.
+    this.#room = this.#roomFor(Math.max(FIRST_ROWS, count), undefined);
     this.#count = 0;
     this.#norms = new GrowingNormRange();
     return {

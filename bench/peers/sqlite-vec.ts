@@ -1,0 +1,66 @@
+/**
+ * sqlite-vec through Node's own SQLite (Node 22 and later), the file in WAL mode with
+ * synchronous=FULL: each group is a transaction that ends in a sync. Vectors are float32 blobs of a
+ * vec0 table; ids and metadata, as JSON, lie in an ordinary table beside it.
+ */
+import { mkdirSync } from "node:fs";
+import { createRequire } from "node:module";
+import { join } from "node:path";
+import type { Store } from "../collections/store.ts";
+import type { PeerPackages } from "./packages.ts";
+
+interface Statement {
+  run(...values: readonly unknown[]): unknown;
+  all(...values: readonly unknown[]): unknown[];
+  get(...values: readonly unknown[]): unknown;
+}
+interface Database {
+  exec(sql: string): void;
+  prepare(sql: string): Statement;
+  close(): void;
+}
+interface NodeSqlite {
+  readonly DatabaseSync: new (path: string, options: { readonly allowExtension: boolean }) => Database;
+}
+
+export async function openSqliteVec(packages: PeerPackages, folder: string, dimensions: number): Promise<Store> {
+  // Not an import: the types of Node 20 do not know it.
+  const { DatabaseSync } = createRequire(import.meta.url)("node:sqlite") as NodeSqlite;
+  mkdirSync(folder, { recursive: true });
+  const database = new DatabaseSync(join(folder, "films.db"), { allowExtension: true });
+  (packages.require("sqlite-vec") as { load(into: Database): void }).load(database);
+  database.exec("pragma journal_mode = wal; pragma synchronous = full;");
+  database.exec("create table films (row integer primary key, id text not null unique, metadata text not null)");
+  database.exec(`create virtual table vectors using vec0(embedding float[${dimensions}] distance_metric=cosine)`);
+  const addFilm = database.prepare("insert into films (row, id, metadata) values (?, ?, ?)");
+  const addVector = database.prepare("insert into vectors (rowid, embedding) values (?, ?)");
+  const find = (condition: string): Statement =>
+    database.prepare(
+      `select films.id from (select rowid, distance from vectors where embedding match ? and k = ?${condition}) as found join films on films.row = found.rowid order by found.distance`,
+    );
+  const findAny = find("");
+  const findFrom = find(" and rowid in (select row from films where metadata ->> '$.year' >= ?)");
+  let rows = 0;
+  return {
+    async write(records) {
+      database.exec("begin");
+      for (const { id, vector, metadata } of records) {
+        const row = ++rows;
+        addFilm.run(row, id, JSON.stringify(metadata));
+        addVector.run(BigInt(row), new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
+      }
+      database.exec("commit");
+    },
+    async count() {
+      return (database.prepare("select count(*) as n from vectors").get() as { n: number }).n;
+    },
+    async nearest(vector, k, fromYear) {
+      const blob = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
+      const found = fromYear === undefined ? findAny.all(blob, k) : findFrom.all(blob, k, fromYear);
+      return (found as { id: string }[]).map(({ id }) => id);
+    },
+    async close() {
+      database.close();
+    },
+  };
+}
