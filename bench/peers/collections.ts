@@ -16,6 +16,7 @@ import { round, spreadOf } from "../statistics.ts";
 import type { PeerPackages } from "./packages.ts";
 
 const CONTENDERS = ["nearfield", "lancedb", "sqlite-vec"] as const;
+const BACKWARDS = ["sqlite-vec", "lancedb", "nearfield"] as const;
 const GROUPS = [1000, 10_000];
 const DIMENSIONS = 384;
 const SCHEMA = 1;
@@ -32,7 +33,7 @@ export function compareStores(
   for (const group of GROUPS.filter((size) => size <= rows)) {
     const turns = new Map<ContenderName, Turn[]>(CONTENDERS.map((name) => [name, []]));
     for (let turn = 0; turn <= rounds; turn++) {
-      for (const name of turn % 2 === 0 ? CONTENDERS : [...CONTENDERS].reverse()) {
+      for (const name of turn % 2 === 0 ? CONTENDERS : BACKWARDS) {
         const taken = oneTurn(root, packages, name, rows, group);
         if (turn > 0) turns.get(name)?.push(taken);
       }

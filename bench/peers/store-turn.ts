@@ -12,16 +12,10 @@ const options = JSON.parse(text) as TurnOptions;
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 
 function open(folder: string, dimensions: number): Promise<Store> {
-  switch (contender) {
-    case "nearfield":
-      return openNearfieldStore(folder, dimensions);
-    case "lancedb":
-      return openLanceDb(new PeerPackages(root), folder, dimensions);
-    case "sqlite-vec":
-      return openSqliteVec(new PeerPackages(root), folder, dimensions);
-    default:
-      throw new Error(`there is no contender ${contender}`);
-  }
+  if (contender === "nearfield") return openNearfieldStore(folder, dimensions);
+  if (contender === "lancedb") return openLanceDb(new PeerPackages(root), folder, dimensions);
+  if (contender === "sqlite-vec") return openSqliteVec(new PeerPackages(root), folder, dimensions);
+  throw new Error(`there is no contender ${contender}`);
 }
 
 console.log(JSON.stringify(await takeTurn(open, options)));

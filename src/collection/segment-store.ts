@@ -37,7 +37,7 @@ export class NewSegment {
   readonly #file: WritableFile;
   readonly #writer: SegmentWriter;
   #syncing: Promise<void> | undefined;
-  #failure: unknown;
+  #failure: Error | undefined;
 
   constructor(driver: StorageDriver, id: number, file: WritableFile, writer: SegmentWriter) {
     this.#driver = driver;
@@ -57,7 +57,7 @@ export class NewSegment {
     try {
       await this.#file.sync();
     } catch (error) {
-      this.#failure = error;
+      this.#failure = error instanceof Error ? error : new Error("a file could not be synced", { cause: error });
     }
     this.#syncing = undefined;
   }

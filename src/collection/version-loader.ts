@@ -149,7 +149,6 @@ class Loading {
   async replay(generation: number, upTo: number): Promise<void> {
     const reader = await this.#openJournal(generation);
     if (reader === undefined || this.#version >= upTo) return;
-    await this.#ids.prepare(this.#slices);
     try {
       for await (const record of reader.records()) {
         if (record.version > upTo) return;
@@ -296,6 +295,7 @@ class Loading {
   }
 
   async #applyDelete(ids: TextColumn): Promise<void> {
+    await this.#ids.prepare(this.#slices);
     for (let i = 0; i < textCount(ids); i++) {
       const turn = this.#slices.take(ROW_ELEMENTS);
       if (turn !== undefined) await turn;

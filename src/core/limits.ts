@@ -226,6 +226,7 @@ export const STORAGE_LIMITS: Readonly<
     | "textBlockBytes"
     | "textBlockRecords"
     | "readPieceBytes"
+    | "readsAhead"
     | "journalRecordBytes"
     | "manifestTags"
     | "tagBytes"
@@ -261,6 +262,8 @@ export const STORAGE_LIMITS: Readonly<
   textBlockRecords: 65_536,
   /** Bytes read and checked in one stretch on the caller's thread: 0.5 ms of CRC32C. */
   readPieceBytes: MiB,
+  /** Reads of a segment's pages under way at once: two fetch, and some are there when the checksum of the last is done. */
+  readsAhead: 4,
   /** Payload of one journal record: copying and checking it is one stretch on the caller's thread, about 8 ms; more goes into a segment. */
   journalRecordBytes: 8 * MiB,
   /** Tags of a collection, and UTF-8 bytes of a tag's name. */

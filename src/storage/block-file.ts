@@ -86,13 +86,13 @@ export class BlockFile {
     return bytes.subarray(0, entry.length);
   }
 
-  /** Fills `into` from byte `from` of a block on, unchecked: the caller adds the checksum of what was read to `previous`, and compares at the end. */
-  async readPart(entry: BlockEntry, from: number, into: Uint8Array, previous: number): Promise<number> {
+  /** Fills `into` from byte `from` of a block on, unchecked: the caller adds up checksums, and compares at the end. */
+  async readPart(entry: BlockEntry, from: number, into: Uint8Array): Promise<void> {
     if (from + into.length > entry.length) throw new Error("a read beyond its block");
-    return readPieces(this.#file, entry.offset + from, into, previous);
+    await this.#file.read(entry.offset + from, into);
   }
 
-  /** Rejects with CORRUPT unless `checksum`, of what `readPart` read, is the block's. */
+  /** Rejects with CORRUPT unless `checksum`, of all that `readPart` read, is the block's. */
   expectChecksum(entry: BlockEntry, checksum: number): void {
     this.#judge(entry, checksum, -1);
   }
