@@ -11,7 +11,8 @@ import { openOrigin } from "./storage/locations-web.ts";
 export * from "./public.ts";
 
 const platform = platformOf(webSpawner, webGpu);
-const collections = collectionsOn(platform, openOrigin);
+// Pure, so that a page which only searches does not load what only collections need.
+const collections = /* @__PURE__ */ collectionsOn(platform, openOrigin);
 
 /**
  * Creates an empty index. See {@link IndexOptions} for the options and their defaults.

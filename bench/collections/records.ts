@@ -7,7 +7,7 @@ const WORDS = "the of night day last first city river stone glass winter summer 
 const LANGUAGES = ["en", "fr", "de", "ja", "es", "it", "ko", "hi", "zh", "sv", "da", "pl"];
 
 /** About 140 bytes of JSON; title and score hardly repeat. */
-export interface Film {
+interface Film {
   readonly title: string;
   readonly year: number;
   readonly lang: string;

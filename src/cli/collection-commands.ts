@@ -128,6 +128,6 @@ function versionNumber(text: string): number {
   return version;
 }
 
-export function jsonLine(value: unknown): string {
+function jsonLine(value: unknown): string {
   return `${JSON.stringify(value)}\n`;
 }

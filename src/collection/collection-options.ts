@@ -17,7 +17,7 @@ export function checkObject(name: string, options: unknown): void {
   throw invalidOption(name, options, "an object", "leave it out for the defaults");
 }
 
-export function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
+function oneOf<T extends string>(name: string, value: unknown, allowed: readonly T[], fallback: T): T {
   if (value === undefined) return fallback;
   const found = allowed.find((candidate) => candidate === value);
   if (found !== undefined) return found;

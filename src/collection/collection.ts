@@ -55,7 +55,7 @@ import type { VersionLog } from "./version-log.ts";
 import { CollectionWriter } from "./writer.ts";
 
 /** What is known of versions: of a log as it goes on, else of one moment. */
-export interface VersionState {
+interface VersionState {
   readonly version: number;
   readonly tags: ReadonlyMap<string, number>;
   readonly history: readonly KeptVersion[];

@@ -10,7 +10,7 @@
 const SLICES = 16;
 
 /** [16 × 256]: table s holds what a byte does to the value after s more bytes. Int32: V8 keeps such values in registers. */
-const TABLES: Int32Array = makeTables();
+const TABLES: Int32Array = /* @__PURE__ */ makeTables();
 
 function makeTables(): Int32Array {
   const tables = new Int32Array(SLICES * 256);

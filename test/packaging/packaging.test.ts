@@ -162,6 +162,24 @@ describe("installed, in Node", () => {
     expect(outcome.cpu.rowsScannedInWorkers + outcome.cpu.rowsScannedInPage).toBe(0);
   });
 
+  test("keeps a collection in a folder, and lets Node exit", async () => {
+    await placeFixtures(bare, { "collection.js": "collection.js" });
+    const { code, stdout, stderr } = await run(process.execPath, ["collection.js"], bare, 30_000);
+    expect({ code, stderr }).toEqual({ code: 0, stderr: "" });
+    expect(JSON.parse(stdout)).toEqual({ version: 1, found: ["forest"], whole: true });
+  });
+
+  test("has a command line", async () => {
+    const { code, stdout } = await run(
+      join(bare, "node_modules", ".bin", "nearfield"),
+      ["verify", "photos.nf"],
+      bare,
+      30_000,
+    );
+    expect(code).toBe(0);
+    expect(stdout).toMatch(/^whole: 3 files, /);
+  });
+
   test("without the optional package it searches on the CPU and says why", async () => {
     expect(existsSync(join(whole, "node_modules", "webgpu"))).toBe(true);
     expect(existsSync(join(bare, "node_modules", "webgpu"))).toBe(false);
