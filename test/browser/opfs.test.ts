@@ -1,10 +1,12 @@
 /** Collections in the origin private file system of headless Chromium: the table of drivers, locks, quota, and pages and workers that end in the middle of a write. */
-import { copyFile, rm } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { build } from "vite";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { systemClock } from "../../src/core/clock.ts";
+import { openCollection } from "../../src/node.ts";
 import { uniform } from "../../src/core/random.ts";
 import { inlineSource } from "../../vite.plugins.ts";
 import { browserAvailable, launchBrowser } from "../setup/browser.ts";
@@ -163,6 +165,44 @@ describe.skipIf(!browserAvailable())("collections in headless Chromium", () => {
     expect(await page.evaluate(() => opfsApi.content("c"))).toHaveLength(20);
     const refused = await page.evaluate((o) => opfsApi.open("d", "opfs:strict-two", o), OPTIONS);
     expect(refused).toMatchObject({ code: "WORKER_FAILED", message: expect.stringContaining("workerUrl") });
+    await page.close();
+  });
+
+  test("files of Node open in a browser, and a browser's in Node", async () => {
+    const golden = join(process.cwd(), "test", "golden", "v1-i8-euclidean");
+    const files: Record<string, string> = {};
+    for (const name of await readdir(golden)) files[name] = (await readFile(join(golden, name))).toString("base64");
+    const page = await newPage();
+    await page.evaluate(([f]) => opfsApi.place("golden", f), [files] as const);
+    expect(await page.evaluate(() => opfsApi.open("g", "opfs:golden", {}))).toEqual({ version: 7, recovered: false });
+    const inNode = await openCollection(golden, { readOnly: true, backend: "cpu", threads: 1 });
+    const records: unknown[] = [];
+    for await (const batch of inNode.scan()) {
+      for (const { id, vector, metadata } of batch) records.push({ id, vector: [...vector], metadata });
+    }
+    await inNode.close();
+    expect(await page.evaluate(() => opfsApi.records("g"))).toEqual(records);
+    await page.evaluate(() => opfsApi.close("g"));
+
+    await page.evaluate((o) => opfsApi.open("c", "opfs:outgoing", o), OPTIONS);
+    await page.evaluate(() => opfsApi.write("c", 0, 30, 1));
+    await page.evaluate(() => opfsApi.write("c", 10, 5, 2));
+    const expected = await page.evaluate(() => opfsApi.records("c"));
+    await page.evaluate(() => opfsApi.close("c"));
+    const copy = await mkdtemp(join(tmpdir(), "nearfield-opfs-"));
+    try {
+      for (const [name, text] of Object.entries(await page.evaluate(() => opfsApi.files("outgoing")))) {
+        await writeFile(join(copy, name), Buffer.from(text, "base64"));
+      }
+      const collection = await openCollection(copy, { backend: "cpu", threads: 1 });
+      expect(collection.recovered).toBeUndefined();
+      const found = await collection.get(expected.map(({ id }) => id));
+      expect(found.map((record) => [...(record?.vector ?? [])])).toEqual(expected.map(({ vector }) => vector));
+      expect(collection.size).toBe(30);
+      await collection.close();
+    } finally {
+      await rm(copy, { recursive: true, force: true });
+    }
     await page.close();
   });
 

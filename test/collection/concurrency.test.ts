@@ -139,6 +139,61 @@ it("keeps a checkout as it was, after the collection has moved on and closed", a
   expect((await old.query({ vector: vectorOf(3), k: 1 })).matches[0]?.id).toBe("id-3");
 });
 
+it("leaves a reader alone when a writer compacts, and a reader that opens meanwhile finds a whole version", async () => {
+  const folder = new MemoryFolder();
+  const share = async (readOnly: boolean): Promise<Collection> => {
+    const options = readOnly ? { readOnly } : { dimensions: 4 };
+    const collection = await openOver((wanted) => memoryDriver("test", { folder, readOnly: wanted.readOnly }), options);
+    opened.push(collection);
+    return collection;
+  };
+  const writer = await share(false);
+  await writer.upsert(recordsOf(0, 100));
+  const reader = await share(true);
+  const before = await contentOf(reader);
+  const scan = reader.scan({ batch: 10 })[Symbol.asyncIterator]();
+  await scan.next();
+  const opening: Promise<Collection>[] = [];
+  for (let i = 0; i < 8; i++) {
+    await writer.upsert(recordsOf(i * 10, 20).map((record) => ({ ...record, metadata: { i } })));
+    opening.push(share(true));
+    await writer.compact({ keepVersions: 1 });
+  }
+  let rest = 0;
+  for (let step = await scan.next(); step.done !== true; step = await scan.next()) rest += step.value.length;
+  expect(rest).toBe(90);
+  expect(await contentOf(reader)).toEqual(before);
+  expect((await reader.query({ vector: vectorOf(3), k: 1 })).matches[0]?.id).toBe("id-3");
+  for (const late of await Promise.all(opening)) {
+    expect(late.recovered).toBeUndefined();
+    expect(late.size).toBe(100);
+  }
+});
+
+it("tells how far opening and upserting are, and opening is given up by its signal", async () => {
+  const folder = new MemoryFolder();
+  const openShared = (options: CollectionOptions): Promise<Collection> =>
+    openOver(({ readOnly }) => memoryDriver("test", { folder, readOnly }), options);
+  const first = await openShared({ dimensions: 64 });
+  const steps: { done: number; total: number | undefined }[] = [];
+  await first.upsert(recordsOf(0, 20_000, 64), { onProgress: (progress) => steps.push(progress) });
+  expect(steps.length).toBeGreaterThan(3);
+  expect(steps.at(-1)).toEqual({ done: 20_000, total: 20_000 });
+  expect(steps.map(({ done }) => done)).toEqual(steps.map(({ done }) => done).sort((a, b) => a - b));
+  await first.compact();
+  await first.close();
+  const opening: { done: number; total: number }[] = [];
+  const second = await openShared({ onProgress: (progress) => opening.push(progress) });
+  opened.push(second);
+  expect(opening.at(-1)).toEqual({ done: 20_000, total: 20_000 });
+  await second.close();
+  const controller = new AbortController();
+  const third = openShared({ signal: controller.signal, onProgress: () => controller.abort(new Error("enough")) });
+  await expect(third).rejects.toMatchObject({ code: "ABORTED" });
+  // Given up, it holds neither the lock nor anything else.
+  opened.push(await openShared({}));
+});
+
 it("keeps its work on the caller's thread within the budget of a slice", async () => {
   const collection = await open({ dimensions: 64 });
   await collection.upsert(recordsOf(0, 20_000, 64));

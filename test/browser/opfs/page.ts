@@ -142,6 +142,38 @@ const opfsApi = {
     }
   },
 
+  /** Puts files, as base64, where the collection of that name has its own. */
+  async place(name: string, files: { readonly [file: string]: string }): Promise<void> {
+    const parent = await (await navigator.storage.getDirectory()).getDirectoryHandle("nearfield", { create: true });
+    const folder = await parent.getDirectoryHandle(name, { create: true });
+    for (const [file, text] of Object.entries(files)) {
+      const writer = await (await folder.getFileHandle(file, { create: true })).createWritable();
+      await writer.write(Uint8Array.from(atob(text), (character) => character.charCodeAt(0)));
+      await writer.close();
+    }
+  },
+
+  /** The files of a collection, as base64. */
+  async files(name: string): Promise<{ [file: string]: string }> {
+    const parent = await (await navigator.storage.getDirectory()).getDirectoryHandle("nearfield");
+    const files: { [file: string]: string } = {};
+    for await (const [file, handle] of (await parent.getDirectoryHandle(name)).entries()) {
+      if (!(handle instanceof FileSystemFileHandle)) continue;
+      const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
+      files[file] = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join(""));
+    }
+    return files;
+  },
+
+  /** Every record as plain values. */
+  async records(key: string): Promise<{ id: string; vector: number[]; metadata: unknown }[]> {
+    const records: { id: string; vector: number[]; metadata: unknown }[] = [];
+    for await (const batch of found(key).scan()) {
+      for (const { id, vector, metadata } of batch) records.push({ id, vector: [...vector], metadata });
+    }
+    return records;
+  },
+
   endStorageWorkers(): number {
     for (const worker of storageWorkers) worker.terminate();
     return storageWorkers.splice(0).length;
