@@ -109,7 +109,7 @@ function checkedOptions(location: unknown, options: CollectionOptions): CheckedO
   return { readOnly, create, model: checkedModel(options.model), emit: safeSink(options.onEvent) };
 }
 
-/** Milliseconds that a reader waits to see whether a journal's end is still being written. */
+/** Milliseconds after which a reader looks again at what a writer seems to be writing. */
 const PAUSE_MS = 20;
 
 class Opening {

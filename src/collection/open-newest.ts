@@ -12,7 +12,6 @@ import type { StoredIndex } from "../engine/stored-index.ts";
 import { type Damage, DamageError } from "../storage/damage.ts";
 import type { StorageDriver } from "../storage/driver.ts";
 import { HEADER_BYTES } from "../storage/file-header.ts";
-import { JournalReader } from "../storage/journal-reader.ts";
 import type { CollectionSettings, Manifest } from "../storage/manifest.ts";
 import { readManifest } from "../storage/manifest-reader.ts";
 import { journalName, manifestName, parseFileName, rootName } from "../storage/names.ts";
@@ -39,28 +38,38 @@ export interface OpenParts {
   /** Makes the index of a collection; throws where the caller's options are not the collection's. */
   readonly newIndex: (settings: CollectionSettings) => Promise<StoredIndex>;
   readonly options: AddOptions;
-  /** Waits a moment, for another process's write to end. */
+  /** Waits a moment, for another one's write to end. */
   readonly pause: () => Promise<void>;
 }
 
-/** undefined: there is no collection, or one whose making did not end. Rejects with CORRUPT, UNSUPPORTED_FORMAT, and as `newIndex` does. */
+/**
+ * undefined: there is no collection, or one whose making did not end. Rejects with CORRUPT,
+ * UNSUPPORTED_FORMAT, and as `newIndex` does. A reader beside a writer may see a root or the end of a
+ * journal half-written, or miss files that were just compacted away: what looks like damage then
+ * is looked at again.
+ */
 export async function openNewest(parts: OpenParts): Promise<Opened | undefined> {
+  const { driver, pause } = parts;
   for (let attempt = 1; ; attempt++) {
-    const names = await namesOf(parts.driver);
-    const roots = await readRoots(parts.driver);
-    if (roots.best === undefined && roots.damages.length === 0 && (await isUnmade(parts.driver, names)))
-      return undefined;
+    const names = await namesOf(driver);
+    const roots = await readRoots(driver);
+    if (roots.best === undefined && roots.damages.length === 0 && (await isUnmade(driver, names))) return undefined;
     const search = new Search(parts, names, roots);
-    await search.noteLostRoots();
+    let opened: Opened | undefined;
     try {
-      const opened = await search.open();
-      if (opened !== undefined) return opened;
+      await search.noteLostRoots();
+      opened = await search.open();
     } finally {
       await search.closeUnused();
     }
-    // A writer may have compacted while we were reading what it removed.
-    if (!parts.driver.isReadOnly || !search.isMissingFiles || attempt >= STORAGE_LIMITS.openAttempts)
-      throw search.error();
+    if (opened !== undefined && opened.recovered === undefined) return opened;
+    const mayPass = driver.isReadOnly && (search.isMissingFiles || (await driver.isLocked()));
+    if (!mayPass || attempt === STORAGE_LIMITS.openAttempts) {
+      if (opened === undefined) throw search.error();
+      return opened;
+    }
+    await opened?.records.close();
+    await pause();
   }
 }
 
@@ -122,8 +131,12 @@ class Search {
 
   async #hasRecordsBehind(generation: number): Promise<boolean> {
     for (const later of this.#names.journals.filter((journal) => journal > generation)) {
-      const size = await reading(this.#parts.driver, journalName(later), async (file) => file.size);
-      if (size > HEADER_BYTES) return true;
+      try {
+        const size = await reading(this.#parts.driver, journalName(later), async (file) => file.size);
+        if (size > HEADER_BYTES) return true;
+      } catch (error) {
+        this.#note(error, journalName(later)); // compacted away since it was listed
+      }
     }
     return false;
   }
@@ -136,7 +149,7 @@ class Search {
       const { settings } = manifest;
       const records = new Records({ ...loaded, index: this.#index });
       this.#index = undefined;
-      const recovered = await this.#recovery(loaded, settings);
+      const recovered = this.#recovery(loaded);
       return {
         settings,
         shape: this.#parts.shapeOf(settings),
@@ -218,36 +231,10 @@ class Search {
     this.#damages.push(damage);
   }
 
-  async #recovery(loaded: LoadedVersion, settings: CollectionSettings): Promise<Recovery | undefined> {
-    const { damage, version } = loaded;
-    const isLost = damage !== undefined && !(await this.#isBeingWritten(loaded, settings));
-    const first = this.#damages[0] ?? (isLost ? damage : undefined);
+  #recovery({ damage, version, beyond }: LoadedVersion): Recovery | undefined {
+    const first = this.#damages[0] ?? damage;
     if (first === undefined) return undefined;
-    const from = Math.max(this.#claimed, loaded.beyond ?? 0, version + (isLost ? 1 : 0));
+    const from = Math.max(this.#claimed, beyond ?? 0, version + (damage === undefined ? 0 : 1));
     return { from, reason: `${first.file}, byte ${first.offset}: ${first.reason}` };
-  }
-
-  /** Of a reader: whether the journal's end is only a record that another process was writing. */
-  async #isBeingWritten({ damage, version }: LoadedVersion, settings: CollectionSettings): Promise<boolean> {
-    const { driver, shapeOf, pause } = this.#parts;
-    const journal = damage === undefined ? undefined : parseFileName(damage.file);
-    if (!driver.isReadOnly || journal?.kind !== "journal") return false;
-    await pause();
-    try {
-      return await reading(driver, journalName(journal.generation), async (file) => {
-        const reader = await JournalReader.open(
-          file,
-          journalName(journal.generation),
-          journal.generation,
-          shapeOf(settings),
-        );
-        const records = reader.records();
-        while ((await records.next()).done !== true);
-        return reader.end.damage === undefined || reader.end.version > version;
-      });
-    } catch (error) {
-      if (damageOf(error) === undefined) throw error;
-      return false;
-    }
   }
 }

@@ -16,6 +16,8 @@ export interface StorageDriver {
   readonly isReadOnly: boolean;
   /** Takes the place of the only writer, until the result is called or the process ends. Rejects with LOCKED, naming the holder. */
   lock(): Promise<() => Promise<void>>;
+  /** Whether somebody is the writer now: what is read may be half-written then. */
+  isLocked(): Promise<boolean>;
   /** Names of the files there are, in no order. */
   list(): Promise<readonly string[]>;
   /** Rejects with NOT_FOUND. */

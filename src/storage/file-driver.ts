@@ -11,7 +11,7 @@ import { dirname, join, resolve } from "node:path";
 import { NearfieldError } from "../core/errors.ts";
 import type { ReadableFile, StorageDriver, WritableFile } from "./driver.ts";
 import { errorCode, fileError } from "./file-errors.ts";
-import { isLockFile, lockFolder } from "./file-lock.ts";
+import { isFolderLocked, isLockFile, lockFolder } from "./file-lock.ts";
 import { OpenFile } from "./open-file.ts";
 import { checkedAction, checkFileName, closedStorage, type FileAction, fileNotFound } from "./storage-errors.ts";
 
@@ -69,6 +69,11 @@ class FileDriver implements StorageDriver {
   async lock(): Promise<() => Promise<void>> {
     const action = this.#check("locking", "", true);
     return attempt(action, () => lockFolder(this.location));
+  }
+
+  async isLocked(): Promise<boolean> {
+    const action = this.#check("locking", "", false);
+    return attempt(action, () => isFolderLocked(this.location));
   }
 
   async list(): Promise<readonly string[]> {

@@ -68,6 +68,12 @@ export async function lockFolder(folder: string): Promise<() => Promise<void>> {
   return () => (release ??= giveBack(folder, owner.token));
 }
 
+/** Whether a living process has the lock, or is on its way to it. */
+export async function isFolderLocked(folder: string): Promise<boolean> {
+  const found = await read(join(folder, LOCK_NAME));
+  return found !== undefined && !(await isDead(found));
+}
+
 async function acquire(folder: string, aside: string): Promise<void> {
   const lock = join(folder, LOCK_NAME);
   let found: FoundLock | undefined;

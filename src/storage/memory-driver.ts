@@ -124,6 +124,11 @@ class MemoryDriver implements StorageDriver {
     };
   }
 
+  async isLocked(): Promise<boolean> {
+    this.#check("locking", "", false);
+    return this.#folder.isLocked;
+  }
+
   async list(): Promise<readonly string[]> {
     this.#check("listing", "", false);
     return [...this.#folder.files.keys()];

@@ -20,6 +20,7 @@ export interface OpfsApi {
   /** Takes the lock until `unlock` or the worker's end; resolves with what is known of the holder where there is one. */
   lock(): Promise<string | undefined>;
   unlock(): Promise<void>;
+  isLocked(): Promise<boolean>;
   list(): Promise<string[]>;
   openFile(name: string, mode: "read" | "create" | "modify"): Promise<OpenedFile>;
   /** As many bytes as there are, at most `length`; transferred. */

@@ -126,6 +126,11 @@ class OpfsDriver implements StorageDriver {
     };
   }
 
+  async isLocked(): Promise<boolean> {
+    const action = this.#check("locking", "", false);
+    return this.#link.call(action, (api) => api.isLocked());
+  }
+
   async list(): Promise<readonly string[]> {
     const action = this.#check("listing", "", false);
     return this.#link.call(action, (api) => api.list());

@@ -76,6 +76,10 @@ class OpfsService implements OpfsApi {
     this.#release = undefined;
   }
 
+  async isLocked(): Promise<boolean> {
+    return (await this.#held()) !== undefined;
+  }
+
   async list(): Promise<string[]> {
     const names: string[] = [];
     for await (const [name, handle] of this.#directory.entries()) if (handle.kind === "file") names.push(name);
@@ -180,9 +184,14 @@ class OpfsService implements OpfsApi {
   }
 
   async #holder(): Promise<string> {
-    const { held } = await navigator.locks.query();
-    const clientId = held?.find(({ name }) => name === this.#lockName)?.clientId;
+    const clientId = (await this.#held())?.clientId;
     return `is open for writing in another page or worker${clientId === undefined ? "" : ` (client ${clientId})`}`;
+  }
+
+  /** Where there are no Web Locks nobody writes. */
+  async #held(): Promise<LockInfo | undefined> {
+    const { held } = (await navigator.locks?.query()) ?? {};
+    return held?.find(({ name }) => name === this.#lockName);
   }
 }
 

@@ -266,10 +266,14 @@ export const DRIVER_CASES: readonly DriverCase[] = [
     name: "a second writer is LOCKED until the first lets go, which it may do twice",
     async run(open) {
       const [first, second] = [await open(), await open()];
+      const reader = await open({ readOnly: true });
+      expectThat(!(await reader.isLocked()), "no lock at first");
       const release = await first.lock();
+      expectThat((await reader.isLocked()) && (await first.isLocked()), "a lock that readers see");
       await expectCode("LOCKED", second.lock(), [first.location]);
       await expectCode("LOCKED", first.lock());
       await release();
+      expectThat(!(await reader.isLocked()), "no lock any more");
       const releaseSecond = await second.lock();
       await release();
       await expectCode("LOCKED", first.lock());

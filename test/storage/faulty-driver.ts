@@ -234,6 +234,11 @@ export class FaultyDriver implements StorageDriver {
     };
   }
 
+  async isLocked(): Promise<boolean> {
+    this.#check({ location: this.location, name: "", verb: "locking" }, false);
+    return this.#disk.isLocked;
+  }
+
   async list(): Promise<readonly string[]> {
     this.#check({ location: this.location, name: "", verb: "listing" }, false);
     await this.look("list");

@@ -68,6 +68,10 @@ export class MemoryDriver implements StorageDriver {
     return async () => {};
   }
 
+  async isLocked(): Promise<boolean> {
+    return false;
+  }
+
   async list(): Promise<readonly string[]> {
     return [...this.files.keys()];
   }
