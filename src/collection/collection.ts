@@ -264,8 +264,7 @@ export class StoredCollection implements Collection {
   async verify(): Promise<VerifyReport> {
     this.#checkOpen("verify");
     const { driver, shape, state } = this.#parts;
-    const check = (): Promise<VerifyReport> =>
-      verifyFiles(driver, shape, state.history, state.history.at(-1)?.generation ?? 0);
+    const check = (): Promise<VerifyReport> => verifyFiles(driver, shape, state.history);
     return this.#writer?.alone(check) ?? check();
   }
 

@@ -17,12 +17,10 @@ export interface NeededFiles {
   readonly damages: readonly Damage[];
 }
 
-/** `current`: the generation whose journal is written to, needed also where it is empty. */
 export async function neededFiles(
   driver: StorageDriver,
   shape: StoredColumnShape,
   history: readonly KeptVersion[],
-  current: number,
 ): Promise<NeededFiles> {
   const newest = new Map<number, number>();
   for (const { generation, version } of history) newest.set(generation, Math.max(version, newest.get(generation) ?? 0));
@@ -36,8 +34,9 @@ export async function neededFiles(
         readManifest(file, manifestName(generation), generation),
       );
       for (const segment of manifest.segments) segments.set(segmentName(segment.id), segment);
-      if (upTo > manifest.version || generation === current) {
-        names.add(journalName(manifest.journal));
+      // Also where no version needs it: should a later manifest be damaged, it leads there from this one.
+      names.add(journalName(manifest.journal));
+      if (upTo > manifest.version) {
         for (const segment of await journalSegments(driver, shape, manifest.journal, upTo, damages)) {
           segments.set(segmentName(segment.id), segment);
         }
@@ -83,9 +82,8 @@ export async function removeUnneeded(
   driver: StorageDriver,
   shape: StoredColumnShape,
   history: readonly KeptVersion[],
-  current: number,
 ): Promise<number> {
-  const { names, damages } = await neededFiles(driver, shape, history, current);
+  const { names, damages } = await neededFiles(driver, shape, history);
   let removed = 0;
   for (const name of await driver.list()) {
     const file = parseFileName(name);

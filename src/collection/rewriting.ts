@@ -80,7 +80,7 @@ export async function compact(parts: RewritingParts, keepVersions: number): Prom
   const stamp = { version: log.version, atMs: log.atMs, isKept };
   if (rowCount > size || extents.list.length > 1) await rewrite(parts, stamp);
   else await checkpointRecords(parts, current.records, stamp);
-  const removedFiles = await removeUnneeded(driver, shape, log.history, log.generation ?? 0);
+  const removedFiles = await removeUnneeded(driver, shape, log.history);
   return {
     version: log.version,
     removedRows: rowCount - size,

@@ -12,14 +12,12 @@ import type { VerifyReport } from "./contract.ts";
 import { neededFiles, type NeededFiles, reading } from "./needed-files.ts";
 import { damageOf } from "./version-loader.ts";
 
-/** `current`: the generation that the newest version goes on from. */
 export async function verifyFiles(
   driver: StorageDriver,
   shape: StoredColumnShape,
   history: readonly KeptVersion[],
-  current: number,
 ): Promise<VerifyReport> {
-  const needed = await neededFiles(driver, shape, history, current);
+  const needed = await neededFiles(driver, shape, history);
   const present = new Set(await driver.list());
   const damages: Damage[] = [...(await readRoots(driver)).damages];
   let files = 0;

@@ -109,11 +109,6 @@ export class VersionLog {
     return this.#journal?.writer.end ?? this.#waiting?.end ?? { goodBytes: 0, recordCount: 0 };
   }
 
-  /** Of the manifest that the journal goes on from; undefined before the first checkpoint of a log that needs one. */
-  get generation(): number | undefined {
-    return this.#journal?.generation ?? this.#waiting?.generation;
-  }
-
   /** Whether the next change must be preceded by a checkpoint. */
   get needsCheckpoint(): boolean {
     return this.#journal === undefined && this.#waiting === undefined;

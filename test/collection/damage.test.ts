@@ -132,6 +132,32 @@ describe("a damaged collection", () => {
     expect(all.refused).toBeGreaterThan(10);
   });
 
+  it("loses nothing with a checkpoint: an older one and the journals behind it lead to the same version", async () => {
+    const own = new MemoryFolder();
+    const collection = await openIn(own, { dimensions: 4 });
+    await collection.upsert(recordsOf(0, 4));
+    await collection.compact();
+    await collection.upsert(recordsOf(4, 4));
+    await collection.compact();
+    await collection.delete(["id-2"]);
+    const expected = await contentOf(collection);
+    const generations = (await collection.versions()).length;
+    await collection.close();
+    expect(generations).toBe(4);
+    for (const name of ["manifest-3", "segment-2", "manifest-2"]) {
+      const bytes = bytesOf(own.files.get(name) ?? new MemoryFile());
+      bytes[80] = (bytes[80] ?? 0) ^ 1;
+      const file = new MemoryFile();
+      file.write(0, bytes);
+      own.files.set(name, file);
+      const again = await openIn(own, { readOnly: true });
+      expect([name, again.version, again.recovered?.from]).toEqual([name, 3, 3]);
+      expect(again.version).toBe(3);
+      expect(await contentOf(again)).toEqual(expected);
+      await again.close();
+    }
+  });
+
   it("goes on from what was recovered, and says nothing of it the next time", async () => {
     const manifest =
       [...folder.files.keys()]
