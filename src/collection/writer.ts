@@ -8,7 +8,7 @@
  */
 import { setBits } from "../core/bit-ranges.ts";
 import { wallClockMs } from "../core/clock.ts";
-import { abortedError } from "../core/errors.ts";
+import { abortedError, NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
@@ -303,6 +303,7 @@ export class CollectionWriter {
     const compacting = this.alone(() => this.#parts.compact());
     void compacting
       .catch((cause: unknown) => {
+        if (cause instanceof NearfieldError && cause.code === "CLOSED") return; // there was no turn left for it
         this.#patienceRows = removed * 2;
         this.#tellFailure("compacting", cause);
       })

@@ -155,6 +155,15 @@ describe("a collection", () => {
     expect(collection.size).toBe(280);
   });
 
+  it("does not call it a failure when closing leaves no turn for compaction", async () => {
+    const events: string[] = [];
+    const collection = await open(new MemoryFolder(), { dimensions: 4, onEvent: ({ code }) => events.push(code) });
+    await collection.upsert(recordsOf(0, 400));
+    await collection.delete(recordsOf(0, 120).map(({ id }) => id));
+    await collection.close();
+    expect(events).not.toContain("collection-upkeep-failed");
+  });
+
   it("takes many records through a segment, duplicates and all", async () => {
     const folder = new MemoryFolder();
     const collection = await open(folder, { dimensions: 256 });
