@@ -217,6 +217,9 @@ class Opening {
         history: loaded.history,
         journal: canResume ? loaded.journal : undefined,
         nextGeneration: next.generation,
+        uncommitted: canResume
+          ? [...next.generations].filter((generation) => generation > (root?.generation ?? 0))
+          : [],
       });
       const segments = new SegmentStore(this.#driver, shape, next.segment);
       if (loaded.history.length === 0) {
@@ -262,14 +265,24 @@ function shapeOf({ precision, metric, dimensions }: CollectionSettings): StoredC
   return { rowBytes: rowFormat(precision, metric, dimensions).rowBytes, hasScales: precision === "i8" };
 }
 
-/** Above all numbers that a file in the folder has, be it of use or not. */
-async function nextNumbers(driver: StorageDriver): Promise<{ readonly generation: number; readonly segment: number }> {
+interface Numbers {
+  /** Above all numbers that a file in the folder has, be it of use or not. */
+  readonly generation: number;
+  readonly segment: number;
+  /** Of all manifests and journals that there are. */
+  readonly generations: ReadonlySet<number>;
+}
+
+async function nextNumbers(driver: StorageDriver): Promise<Numbers> {
+  const generations = new Set<number>();
   let generation = 1;
   let segment = 1;
   for (const name of await driver.list()) {
     const file = parseFileName(name);
     if (file?.kind === "segment") segment = Math.max(segment, file.id + 1);
-    if (file?.kind === "manifest" || file?.kind === "journal") generation = Math.max(generation, file.generation + 1);
+    if (file?.kind !== "manifest" && file?.kind !== "journal") continue;
+    generation = Math.max(generation, file.generation + 1);
+    generations.add(file.generation);
   }
-  return { generation, segment };
+  return { generation, segment, generations };
 }

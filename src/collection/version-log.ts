@@ -28,6 +28,8 @@ export interface LogStart {
   readonly journal: { readonly generation: number; readonly end: JournalEnd } | undefined;
   /** Above those of all manifests and journals that there are. */
   readonly nextGeneration: number;
+  /** Generations above the root's: checkpoints whose writer died before their root was written. */
+  readonly uncommitted: readonly number[];
 }
 
 /** One committed change and the records there are after it. */
@@ -64,6 +66,7 @@ export class VersionLog {
   /** Where the journal goes on from the first change on. */
   #waiting: LogStart["journal"];
   #nextGeneration: number;
+  #uncommitted: number[];
   #failure: unknown;
 
   private constructor(driver: StorageDriver, settings: CollectionSettings, shape: StoredColumnShape, start: LogStart) {
@@ -76,6 +79,7 @@ export class VersionLog {
     this.#history = [...start.history];
     this.#nextGeneration = start.nextGeneration;
     this.#waiting = start.journal;
+    this.#uncommitted = [...start.uncommitted];
   }
 
   /** `driver`: locked. */
@@ -124,6 +128,7 @@ export class VersionLog {
   async append(changes: readonly LoggedChange[], atMs: number): Promise<void> {
     this.#checkUsable();
     await this.#resume();
+    await this.#removeUncommitted();
     if (this.#journal === undefined) throw new Error("a change where a checkpoint comes first");
     const { writer, generation } = this.#journal;
     let version = this.#version;
@@ -170,8 +175,8 @@ export class VersionLog {
       await this.#driver.syncFolder();
     } catch (error) {
       await journal?.file.close();
-      await this.#driver.remove(journalName(generation)).catch(() => {}); // the first failure is what is told
-      await this.#driver.remove(manifestName(generation)).catch(() => {});
+      this.#uncommitted.push(generation);
+      await this.#removeUncommitted().catch(() => {}); // the first failure is what is told
       throw error;
     }
     try {
@@ -186,6 +191,7 @@ export class VersionLog {
     this.#waiting = undefined;
     this.#version = version;
     this.#history = history;
+    this.#uncommitted = []; // older than what is committed now: nobody takes them for the newest
     await before?.file.close();
   }
 
@@ -217,6 +223,20 @@ export class VersionLog {
       await file.close();
       throw error;
     }
+  }
+
+  /**
+   * Checkpoints without a root are gone, durably, before the journal before them grows. They would
+   * be taken for the newest state once a root is damaged, and what was appended since be lost.
+   */
+  async #removeUncommitted(): Promise<void> {
+    if (this.#uncommitted.length === 0) return;
+    for (const generation of this.#uncommitted) {
+      await this.#driver.remove(journalName(generation));
+      await this.#driver.remove(manifestName(generation));
+    }
+    await this.#driver.syncFolder();
+    this.#uncommitted = [];
   }
 
   /** A new file, closed when the task fails. */
