@@ -92,13 +92,22 @@ async function namesOf(driver: StorageDriver): Promise<Names> {
   return { manifests: manifests.sort((a, b) => b - a), journals: journals.sort((a, b) => a - b), segments };
 }
 
-/** Whether nothing was ever committed: no root, and at most the first manifest and an empty journal. */
+/** Whether nothing was ever committed: no root, and of any number of tries nothing but first manifests, half-written ones too, and empty journals. */
 async function isUnmade(driver: StorageDriver, { manifests, journals, segments }: Names): Promise<boolean> {
-  if (segments > 0 || manifests.length > 1 || journals.length > 1) return false;
-  const [journal] = journals;
-  return (
-    journal === undefined || (await reading(driver, journalName(journal), async ({ size }) => size <= HEADER_BYTES))
-  );
+  if (segments > 0) return false;
+  for (const generation of journals) {
+    if (!(await reading(driver, journalName(generation), async ({ size }) => size <= HEADER_BYTES))) return false;
+  }
+  for (const generation of manifests) {
+    const name = manifestName(generation);
+    try {
+      const { version } = await reading(driver, name, (file) => readManifest(file, name, generation));
+      if (version > 0) return false;
+    } catch (error) {
+      if (damageOf(error, name) === undefined) throw error;
+    }
+  }
+  return true;
 }
 
 class Search {

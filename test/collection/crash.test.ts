@@ -80,6 +80,81 @@ describe.each<[Survival, number]>([
   });
 });
 
+/** A history that crashes at a change; undefined: it is shorter. */
+async function crashed(
+  history: History,
+  crashAt: number,
+): Promise<{ disk: FaultyDisk; progress: Progress } | undefined> {
+  const disk = new FaultyDisk(crashAt);
+  const progress = new Progress();
+  let isDone = false;
+  const life = open(disk, { crashAt, survives: "torn" }).then(async (collection) => {
+    await runHistory(collection, history, progress);
+    await collection.close();
+    isDone = true;
+  });
+  await life.catch(ignoreCrash);
+  return isDone ? undefined : { disk, progress };
+}
+
+it("a crash while what a crash left is opened and written to loses nothing either", async () => {
+  const history = new History();
+  let crashes = 0;
+  for (let first = 1; (await crashed(history, first)) !== undefined; first += 7) {
+    for (let second = 1; ; second++) {
+      const before = await crashed(history, first);
+      if (before === undefined) throw new Error("the same seed, another history");
+      const { disk, progress } = before;
+      let opened: number | undefined;
+      let isWritten = false;
+      let isDone = false;
+      const life = open(disk, { crashAt: second, survives: "torn" }, true).then(async (collection) => {
+        opened = await checkState(collection, history, progress);
+        await collection.upsert([ONE_MORE]);
+        isWritten = true;
+        await collection.close();
+        isDone = true;
+      });
+      await life.catch(ignoreCrash);
+      if (isDone) break;
+      crashes++;
+      try {
+        await checkSecondLife(disk, history, progress, opened, isWritten);
+      } catch (cause) {
+        throw new Error(`after a crash at change ${first}, and one at change ${second} of the next life`, { cause });
+      }
+    }
+  }
+  expect(crashes).toBeGreaterThan(100);
+});
+
+/** `opened`: the version that the second life began with and may have told of; `isWritten`: one more was acknowledged then. */
+async function checkSecondLife(
+  disk: FaultyDisk,
+  history: History,
+  progress: Progress,
+  opened: number | undefined,
+  isWritten: boolean,
+): Promise<void> {
+  const collection = await open(disk, {}, true);
+  if (opened === undefined) {
+    await checkState(collection, history, progress);
+  } else {
+    const isThere = collection.version === opened + 1;
+    expect(isThere || (!isWritten && collection.version === opened)).toBe(true);
+    const state = new Map(history.states[opened]);
+    await checkContent(collection, isThere ? state.set(...plain(ONE_MORE)) : state);
+  }
+  const expected = await contentOf(collection);
+  await collection.upsert([{ ...ONE_MORE, id: "another" }]);
+  expect((await collection.verify()).damages).toEqual([]);
+  await collection.close();
+  const again = await open(disk);
+  expect(again.recovered).toBeUndefined();
+  await checkContent(again, expected.set(...plain({ ...ONE_MORE, id: "another" })));
+  await again.close();
+}
+
 describe("with an operation that fails", () => {
   it("the call is told, nothing is half-written, and the collection goes on, if need be after opening it again", async () => {
     const history = new History();
