@@ -40,10 +40,10 @@ fn load_rows(first : u32, chunk : u32, lane : u32) {
     if (DTYPE == 2u) {
       scale = facts[row * FACTS + FACTS - 1u];
     }
-    for (var part = 0u; part < QUADS; part++) {
+    for (var part = 0u; part < QUADS; part++) { // unroll
       let x = quad_of(data, part, scale);
       let k = (c * QUADS + part) * 4u;
-      for (var e = 0u; e < 4u; e++) {
+      for (var e = 0u; e < 4u; e++) { // unroll
         rowTile[(k + e) * (TR / 4u) + r / 4u][r % 4u] = x[e];
       }
     }
@@ -60,7 +60,7 @@ fn load_queries(firstQuery : u32, chunk : u32, lane : u32) {
     if (chunk * QUADS + quad < width) {
       x = bitcast<vec4f>(queries[query * width + chunk * QUADS + quad]);
     }
-    for (var e = 0u; e < 4u; e++) {
+    for (var e = 0u; e < 4u; e++) { // unroll
       queryTile[(quad * 4u + e) * (TQ / 4u) + q / 4u][q % 4u] = x[e];
     }
   }
@@ -90,9 +90,9 @@ fn gemm_f32(
     load_queries(firstQuery, chunk, lane);
     workgroupBarrier();
     for (var k = 0u; k < BK; k++) {
-      for (var rb = 0u; rb < RR / 4u; rb++) {
+      for (var rb = 0u; rb < RR / 4u; rb++) { // unroll
         let x = rowTile[k * (TR / 4u) + rb * TX + tx];
-        for (var qb = 0u; qb < RQ / 4u; qb++) {
+        for (var qb = 0u; qb < RQ / 4u; qb++) { // unroll
           let q = queryTile[k * (TQ / 4u) + qb * TY + ty];
           let at = qb * RR + rb;
           acc[at] = accumulated(acc[at], x, vec4f(q.x));
@@ -105,15 +105,14 @@ fn gemm_f32(
     workgroupBarrier();
   }
 
-  for (var qb = 0u; qb < RQ / 4u; qb++) {
-    for (var e = 0u; e < 4u; e++) {
+  for (var qb = 0u; qb < RQ / 4u; qb++) { // unroll
+    for (var e = 0u; e < 4u; e++) { // unroll
       let query = firstQuery + (qb * TY + ty) * 4u + e;
-      if (query >= params.queries) {
-        continue;
-      }
-      let p = queryParams[query];
-      for (var rb = 0u; rb < RR / 4u; rb++) {
-        emit_four(query, p, first + (rb * TX + tx) * 4u, acc[qb * RR + e * (RR / 4u) + rb]);
+      if (query < params.queries) {
+        let p = queryParams[query];
+        for (var rb = 0u; rb < RR / 4u; rb++) { // unroll
+          emit_four(query, p, first + (rb * TX + tx) * 4u, acc[qb * RR + e * (RR / 4u) + rb]);
+        }
       }
     }
   }

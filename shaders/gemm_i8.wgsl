@@ -65,13 +65,13 @@ fn gemm_i8(
     }
     workgroupBarrier();
     for (var c = 0u; c < CHUNKS; c++) {
-      for (var rb = 0u; rb < RR / 4u; rb++) {
+      for (var rb = 0u; rb < RR / 4u; rb++) { // unroll
         let base = c * TR + rb * TX + tx;
         let x0 = rowTile[base];
         let x1 = rowTile[base + TR / 4u];
         let x2 = rowTile[base + TR / 2u];
         let x3 = rowTile[base + TR / 4u * 3u];
-        for (var qb = 0u; qb < RQ; qb++) {
+        for (var qb = 0u; qb < RQ; qb++) { // unroll
           let y = queryTile[c * TQ + qb * TY + ty];
           acc[qb * (RR / 4u) + rb] += vec4i(dot16(x0, y), dot16(x1, y), dot16(x2, y), dot16(x3, y));
         }
@@ -80,14 +80,13 @@ fn gemm_i8(
     workgroupBarrier();
   }
 
-  for (var qb = 0u; qb < RQ; qb++) {
+  for (var qb = 0u; qb < RQ; qb++) { // unroll
     let query = firstQuery + qb * TY + ty;
-    if (query >= params.queries) {
-      continue;
-    }
-    let q = queryFacts[query];
-    for (var rb = 0u; rb < RR / 4u; rb++) {
-      emit_four(query, q, first + (rb * TX + tx) * 4u, acc[qb * (RR / 4u) + rb]);
+    if (query < params.queries) {
+      let q = queryFacts[query];
+      for (var rb = 0u; rb < RR / 4u; rb++) { // unroll
+        emit_four(query, q, first + (rb * TX + tx) * 4u, acc[qb * (RR / 4u) + rb]);
+      }
     }
   }
 }

@@ -30,7 +30,7 @@ fn scan_b1(@builtin(global_invocation_id) id : vec3u) {
     let base = (row >> 5u) * params.chunks * 32u + (row & 31u);
     for (var c = 0u; c < params.chunks; c++) {
       let x = rows[base + c * 32u];
-      for (var q = 0u; q < QB; q++) {
+      for (var q = 0u; q < QB; q++) { // unroll
         let bits = queries[min(firstQuery + q, last) * params.chunks + c];
         sums[q] += countOneBits(select(x ^ bits, x & bits, METRIC == 5u));
       }
@@ -41,14 +41,13 @@ fn scan_b1(@builtin(global_invocation_id) id : vec3u) {
   if (METRIC == 5u) {
     term = facts[row];
   }
-  for (var q = 0u; q < QB; q++) {
+  for (var q = 0u; q < QB; q++) { // unroll
     let query = firstQuery + q;
-    if (query > last) {
-      return;
+    if (query <= last) {
+      let p = queryParams[query];
+      let estimate = estimate_of(f32(sums[q].x + sums[q].y + sums[q].z + sums[q].w), term, p);
+      let isEligible = is_eligible(words, q, row);
+      emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
     }
-    let p = queryParams[query];
-    let estimate = estimate_of(f32(sums[q].x + sums[q].y + sums[q].z + sums[q].w), term, p);
-    let isEligible = is_eligible(words, q, row);
-    emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
   }
 }

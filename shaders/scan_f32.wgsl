@@ -37,7 +37,7 @@ fn scan_f32(@builtin(global_invocation_id) id : vec3u) {
       let chunk = rows[base + c * 32u];
       for (var part = 0u; part < QUADS; part++) {
         let x = quad_of(chunk, part, scale);
-        for (var q = 0u; q < QB; q++) {
+        for (var q = 0u; q < QB; q++) { // unroll
           let at = min(firstQuery + q, last) * width + c * QUADS + part;
           sums[q] = accumulated(sums[q], x, bitcast<vec4f>(queries[at]));
         }
@@ -49,14 +49,13 @@ fn scan_f32(@builtin(global_invocation_id) id : vec3u) {
   if (IS_PRODUCT) {
     term = facts[row * FACTS];
   }
-  for (var q = 0u; q < QB; q++) {
+  for (var q = 0u; q < QB; q++) { // unroll
     let query = firstQuery + q;
-    if (query > last) {
-      return;
+    if (query <= last) {
+      let p = queryParams[query];
+      let estimate = estimate_of(total(sums[q]), term, p);
+      let isEligible = is_eligible(words, q, row);
+      emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
     }
-    let p = queryParams[query];
-    let estimate = estimate_of(total(sums[q]), term, p);
-    let isEligible = is_eligible(words, q, row);
-    emit(query, i, row, estimate - margin_of(estimate, term, p), isEligible);
   }
 }

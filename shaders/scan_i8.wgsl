@@ -33,19 +33,18 @@ fn scan_i8(@builtin(global_invocation_id) id : vec3u) {
     let base = (row >> 5u) * params.chunks * 32u + (row & 31u);
     for (var c = 0u; c < params.chunks; c++) {
       let x = rows[base + c * 32u];
-      for (var q = 0u; q < QB; q++) {
+      for (var q = 0u; q < QB; q++) { // unroll
         let y = queries[min(firstQuery + q, last) * params.chunks + c];
         sums[q] += dot4I8Packed(x.x, y.x) + dot4I8Packed(x.y, y.y) + dot4I8Packed(x.z, y.z) + dot4I8Packed(x.w, y.w);
       }
     }
   }
 
-  for (var q = 0u; q < QB; q++) {
+  for (var q = 0u; q < QB; q++) { // unroll
     let query = firstQuery + q;
-    if (query > last) {
-      return;
+    if (query <= last) {
+      let isEligible = is_eligible(words, q, row);
+      emit(query, i, row, lower_end(sums[q], row, queryFacts[query]), isEligible);
     }
-    let isEligible = is_eligible(words, q, row);
-    emit(query, i, row, lower_end(sums[q], row, queryFacts[query]), isEligible);
   }
 }

@@ -88,8 +88,12 @@ function adapterRecord(
   };
 }
 
+/** Dawn in Node (webgpu 0.6) leaves the result's type out: then the widest is taken for granted. */
+const WIDEST: Readonly<Record<string, string>> = { f16: "f32", f32: "f32", i8: "i32", u8: "u32" };
+
 function matrixConfig(config: MatrixConfig): MatrixConfig {
-  const { componentType, resultType, M, N, K } = config;
+  const { componentType, M, N, K } = config;
+  const resultType = config.resultType ?? WIDEST[componentType] ?? componentType;
   return { componentType, resultType, M, N, K };
 }
 

@@ -9,7 +9,7 @@ import { sameAnswer } from "../answers.ts";
 import type { BenchDevice } from "./device.ts";
 import type { Case, IndexShape } from "./cases.ts";
 import { RowGenerator } from "./data.ts";
-import type { Peaks } from "./peaks.ts";
+import { type Peaks, warmUp } from "./peaks.ts";
 import type { CaseOutcome, CaseTimes, Counters, Rate, UploadTimes } from "./record.ts";
 import { roofline } from "./roofline.ts";
 import { round, spreadOf } from "../statistics.ts";
@@ -17,8 +17,11 @@ import { findProblem } from "./verify.ts";
 
 /** Searches are repeated until both are reached, or the most. */
 const LEAST_REPETITIONS = 7;
-const MOST_REPETITIONS = 200;
+const MOST_REPETITIONS = 400;
 const CASE_MS = 700;
+const COMPUTE_MS = 200;
+/** The device is kept busy before times are taken, so that its clocks are those of a busy one. */
+const WARM_MS = 200;
 const PIPELINED_MS = 500;
 /** Callers at once: enough to fill a ring of staging buffers, few enough to leave the batches as they are. */
 const CALLERS = 4;
@@ -36,6 +39,11 @@ export interface MeasureOptions {
   readonly onProgress: (stage: string) => void;
 }
 
+/** Shared with the engine, which asks it before each submit: timed kernels run in passes of their own, which takes time. */
+interface Timing extends Record<string, number> {
+  timestamps: 0 | 1;
+}
+
 type Measured = readonly [Case, CaseOutcome];
 
 /** `cases`: all of one index. */
@@ -48,11 +56,12 @@ export async function* measureIndex(cases: readonly Case[], options: MeasureOpti
     return;
   }
   const generator = await RowGenerator.open(options.bench.device, first.dimensions);
+  const timing: Timing = { timestamps: 0 };
   let index: VectorIndex | undefined;
   let addMs: number;
   try {
     options.onProgress("adding rows");
-    index = await openIndex(first, options);
+    index = await openIndex(first, timing, options);
     addMs = await fill(index, generator, first.rows, options.onProgress);
   } catch (error) {
     await index?.close();
@@ -65,7 +74,7 @@ export async function* measureIndex(cases: readonly Case[], options: MeasureOpti
     for (const c of cases) {
       options.onProgress(`batch ${c.batch}, k ${c.k}`);
       try {
-        const run = new CaseRun(c, index, generator, options);
+        const run = new CaseRun(c, index, generator, timing, options);
         await run.prepare();
         firstSearchMs ??= run.firstSearchMs;
         const upload = { addMs: round(addMs), firstSearchMs: round(firstSearchMs), uploadedBytes: uploaded(index) };
@@ -101,8 +110,12 @@ function gib(bytes: number): string {
   return (bytes / 2 ** 30).toFixed(1);
 }
 
-function openIndex(shape: IndexShape, { bench, threads, usesMatrixUnits }: MeasureOptions): Promise<VectorIndex> {
-  const internals: Internals = { gpu: { timestamps: 1, ...(usesMatrixUnits ? { matrix: 1 } : {}) } };
+function openIndex(
+  shape: IndexShape,
+  timing: Timing,
+  { bench, threads, usesMatrixUnits }: MeasureOptions,
+): Promise<VectorIndex> {
+  const internals: Internals = { gpu: usesMatrixUnits ? Object.assign(timing, { matrix: 1 }) : timing };
   const { dimensions, metric, precision, scan } = shape;
   const options = { dimensions, metric, precision, scan, backend: "gpu", device: bench.device } as const;
   return createIndex(withInternals({ ...options, ...(threads === undefined ? {} : { threads }) }, internals));
@@ -137,14 +150,16 @@ class CaseRun {
   readonly #case: Case;
   readonly #index: VectorIndex;
   readonly #generator: RowGenerator;
+  readonly #timing: Timing;
   readonly #options: MeasureOptions;
   #queries: readonly Float32Array[] = [];
   #answer: SearchResult | undefined;
 
-  constructor(c: Case, index: VectorIndex, generator: RowGenerator, options: MeasureOptions) {
+  constructor(c: Case, index: VectorIndex, generator: RowGenerator, timing: Timing, options: MeasureOptions) {
     this.#case = c;
     this.#index = index;
     this.#generator = generator;
+    this.#timing = timing;
     this.#options = options;
   }
 
@@ -202,33 +217,52 @@ class CaseRun {
 
   /** The times, or why they say nothing. */
   async #times(upload: UploadTimes): Promise<CaseTimes | string> {
-    for (let i = 0; i < 2; i++) await this.#search(i + 1); // warm: buffers are there, clocks are up
+    for (let i = 0; i < 2; i++) await this.#search(i + 1); // buffers are there
+    await warmUp(this.#options.bench.device, WARM_MS);
     const endToEnd: number[] = [];
+    const wrong = await this.#repeated(CASE_MS, async (turn) => {
+      const at = performance.now();
+      const result = await this.#search(turn);
+      endToEnd.push(performance.now() - at);
+      return result;
+    });
+    if (wrong !== undefined) return wrong;
+    const pipelinedQps = round(await this.#pipelined());
     const compute: number[] = [];
     const kernelsBefore = kernelTimes(this.#index);
-    const started = performance.now();
-    while (
-      endToEnd.length < LEAST_REPETITIONS ||
-      (performance.now() - started < CASE_MS && endToEnd.length < MOST_REPETITIONS)
-    ) {
-      const kernels = totalOf(kernelTimes(this.#index));
-      const at = performance.now();
-      const result = await this.#search(endToEnd.length);
-      endToEnd.push(performance.now() - at);
-      const after = totalOf(kernelTimes(this.#index));
-      if (kernels !== undefined && after !== undefined) compute.push(after - kernels);
-      const fallback = fallbackOf(result);
-      if (fallback !== undefined) return fallback;
+    this.#timing.timestamps = 1;
+    try {
+      await warmUp(this.#options.bench.device, WARM_MS);
+      await this.#repeated(COMPUTE_MS, async (turn) => {
+        const before = totalOf(kernelTimes(this.#index));
+        const result = await this.#search(turn);
+        const after = totalOf(kernelTimes(this.#index));
+        if (before !== undefined && after !== undefined) compute.push(after - before);
+        return result;
+      });
+    } finally {
+      this.#timing.timestamps = 0;
     }
     const kernelsAfter = kernelTimes(this.#index);
     return {
       upload,
       endToEndMs: spreadOf(endToEnd),
-      computeMs: compute.length === endToEnd.length ? spreadOf(compute) : null,
-      kernelMs: kernelsAfter === undefined ? null : perSearch(kernelsBefore ?? {}, kernelsAfter, endToEnd.length),
-      pipelinedQps: round(await this.#pipelined()),
+      computeMs: compute.length > 0 ? spreadOf(compute) : null,
+      kernelMs: kernelsAfter === undefined ? null : perSearch(kernelsBefore ?? {}, kernelsAfter, compute.length),
+      pipelinedQps,
       callers: CALLERS,
     };
+  }
+
+  /** Searches for so many milliseconds, and often enough; what is amiss with an answer, if anything. */
+  async #repeated(ms: number, search: (turn: number) => Promise<SearchResult>): Promise<string | undefined> {
+    const started = performance.now();
+    for (let turn = 0; turn < LEAST_REPETITIONS || performance.now() - started < ms; turn++) {
+      if (turn === MOST_REPETITIONS) return undefined;
+      const fallback = fallbackOf(await search(turn));
+      if (fallback !== undefined) return fallback;
+    }
+    return undefined;
   }
 
   async #pipelined(): Promise<number> {

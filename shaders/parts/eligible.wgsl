@@ -8,7 +8,7 @@ struct EligibleWords {
 fn eligible_words(firstQuery : u32, row : u32) -> EligibleWords {
   let word = (params.shardRow + row) >> 5u;
   var words : EligibleWords;
-  for (var q = 0u; q < QB; q++) {
+  for (var q = 0u; q < QB; q++) { // unroll
     if (firstQuery + q < params.queries) {
       words.each[q] = eligible[queryParams[firstQuery + q].eligibility * params.words + word];
       words.any |= words.each[q];

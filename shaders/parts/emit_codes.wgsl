@@ -7,7 +7,7 @@ fn emit_four(query : u32, q : QueryFacts, i : u32, sums : vec4i) {
   }
   let row = row_at(i);
   var lows : vec4f;
-  for (var e = 0u; e < 4u; e++) {
+  for (var e = 0u; e < 4u; e++) { // unroll
     lows[e] = lower_end(sums[e], min(row + e, row_at(params.rows - 1u)), q);
   }
   if (is_any_wanted(query, lows)) {

@@ -7,7 +7,7 @@ fn emit_four(query : u32, p : QueryParams, i : u32, sums : vec4f) {
   }
   let row = row_at(i);
   var lows : vec4f;
-  for (var e = 0u; e < 4u; e++) {
+  for (var e = 0u; e < 4u; e++) { // unroll
     var term = 0.0;
     if (IS_PRODUCT) {
       term = facts[min(row + e, row_at(params.rows - 1u)) * FACTS];

@@ -30,6 +30,7 @@ type Bound =
   | "workPerThread"
   | "pageAlone"
   | "pageWork"
+  | "pageSettles"
   | "scanElements"
   | "wasmScanElements"
   | "workerCrashes"
@@ -49,6 +50,7 @@ type Bound =
   | "sampleMostRows"
   | "appendFromQueries"
   | "expectedCandidates"
+  | "codedCandidates"
   | "candidateWorkgroups"
   | "readBackBuffers"
   | "bindGroups"
@@ -122,6 +124,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   workPerThread: 1 << 21,
   /** Multiply-adds of int8 up to which a search is the caller's thread's alone, where that sees the rows and has WASM: 0.4 ms, where a worker's answer takes 0.2 ms to arrive. */
   pageAlone: 1 << 23,
+  /** Rows that a GPU search proposes and that this thread settles itself: 0.2 ms at most, what a worker's answer takes to arrive. */
+  pageSettles: 256,
   /** The most that this thread takes of a search, in slices: 3 ms. */
   pageWork: 1 << 26,
   /** Multiply-adds of a scan that take as long as an element of `sliceElements`, in plain JS; and in WASM: 8 M a slice, 1.6 ms of float32 that are not in a cache. */
@@ -161,6 +165,8 @@ export const LIMITS: Readonly<Record<Bound, number>> = {
   appendFromQueries: 16,
   /** Candidates that a query of a GPU tile lets through between two tightenings of its threshold. */
   expectedCandidates: 4096,
+  /** Rows that int8 codes are first expected to leave a query of such a tile (an H200 at 1M × 128, 64 directions: 5,400); more are made room for once they were seen. */
+  codedCandidates: 8192,
   /** Workgroups that walk over candidate lists, all queries together: four for each multiprocessor of a large GPU, and then some. */
   candidateWorkgroups: 8192,
   /** Read-back buffers kept: one mapped, one on its way, one being recorded. */

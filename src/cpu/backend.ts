@@ -159,7 +159,10 @@ export class CpuBackend implements ExactBackend {
   /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
   async settle(store: RowStore, batch: Batch, proposal: Proposal): Promise<ExactAnswer> {
     const rows = proposal.candidates.reduce((sum, list) => sum + (list?.length ?? 0), 0);
-    const slots = this.#slotsFor(FULL_COST * rows * store.stride);
+    const cost = FULL_COST * rows * store.stride;
+    // A worker's answer would take longer to arrive than these few rows take here.
+    const isFew = rows <= LIMITS.pageSettles && cost <= LIMITS.pageAlone && this.#mayWorkInPage(store);
+    const slots = isFew ? [PAGE] : this.#slotsFor(cost);
     const parts = this.#plan(store, "settle", batch.count, blocksOf(store, batch), slots);
     const seesAll = this.#sharesRows(store);
     return this.#merged(
@@ -265,10 +268,15 @@ export class CpuBackend implements ExactBackend {
    */
   #crew(store: RowStore, cost: number): readonly number[] {
     const slots = this.#slotsFor(cost);
-    if (this.#simd === "none" || this.#isPagePlain || !this.#sharesRows(store)) return slots;
+    if (!this.#mayWorkInPage(store)) return slots;
     const { pageWork } = this.#options;
     if (cost <= Math.min(LIMITS.pageAlone, pageWork)) return [PAGE];
     return cost / slots.length <= pageWork ? [PAGE, ...slots.slice(1)] : slots;
+  }
+
+  /** Whether the caller's thread sees the rows and has kernels as fast as the workers'. */
+  #mayWorkInPage(store: RowStore): boolean {
+    return this.#simd !== "none" && !this.#isPagePlain && this.#sharesRows(store);
   }
 
   #sharesRows(store: RowStore): boolean {

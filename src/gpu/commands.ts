@@ -126,6 +126,7 @@ export class Commands {
 
   #encode(commands: readonly Command[]): GPUCommandBuffer {
     const encoder = this.#memory.device.createCommandEncoder({ label: "nearfield" });
+    const timer = this.#timer?.isOn === true ? this.#timer : undefined;
     let pass: GPUComputePassEncoder | undefined;
     const endPass = (): void => {
       pass?.end();
@@ -135,8 +136,8 @@ export class Commands {
       if (command.kind === "dispatch") {
         const { dispatch, offset } = command;
         // Timestamps are written at the ends of passes: to be timed a dispatch needs one of its own.
-        if (this.#timer !== undefined) endPass();
-        pass ??= encoder.beginComputePass({ label: "nearfield", ...this.#timer?.begin(dispatch.kernel.name) });
+        if (timer !== undefined) endPass();
+        pass ??= encoder.beginComputePass({ label: "nearfield", ...timer?.begin(dispatch.kernel.name) });
         this.#encodeDispatch(pass, dispatch, offset);
       } else {
         endPass();
@@ -144,7 +145,7 @@ export class Commands {
       }
     }
     endPass();
-    this.#timer?.resolve(encoder);
+    timer?.resolve(encoder);
     return encoder.finish();
   }
 

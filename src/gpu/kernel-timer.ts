@@ -10,6 +10,7 @@ const MOST = 256;
 
 export class KernelTimer {
   readonly #memory: DeviceMemory;
+  readonly #isOn: () => boolean;
   readonly #set: GPUQuerySet;
   readonly #resolved: GPUBuffer;
   readonly #milliseconds: Record<string, number> = {};
@@ -17,11 +18,17 @@ export class KernelTimer {
   #target: GPUBuffer | undefined;
   #pending: Promise<unknown> = Promise.resolve();
 
-  /** Throws where the device has no `timestamp-query`. */
-  constructor(memory: DeviceMemory) {
+  /** `isOn`: asked before each submit. Throws where the device has no `timestamp-query`. */
+  constructor(memory: DeviceMemory, isOn: () => boolean) {
     this.#memory = memory;
+    this.#isOn = isOn;
     this.#set = memory.device.createQuerySet({ label: "nearfield timer", type: "timestamp", count: 2 * MOST });
     this.#resolved = memory.create("timer", 16 * MOST, USAGE.queryResolve | USAGE.copySrc);
+  }
+
+  /** Whether dispatches are to be timed now, each in a pass of its own. */
+  get isOn(): boolean {
+    return this.#isOn();
   }
 
   /** Milliseconds by kernel name since the device was opened, of the submits that are done. */

@@ -10,7 +10,8 @@ const MATRIX_FEATURE = "chromium-experimental-subgroup-matrix";
 /** An entry of `adapter.info.subgroupMatrixConfigs`. */
 interface MatrixConfig {
   readonly componentType: string;
-  readonly resultType: string;
+  /** Dawn in Node (webgpu 0.6) leaves it out. */
+  readonly resultType?: string;
   readonly M: number;
   readonly N: number;
   readonly K: number;
@@ -49,7 +50,10 @@ export function matrixShapeFor(
 ): MatrixShape | undefined {
   if (component === "f16" && !hasHalves) return undefined;
   const fitting = configs
-    .filter(({ componentType, resultType }) => componentType === component && resultType === RESULT[component])
+    .filter(
+      ({ componentType, resultType = RESULT[component] }) =>
+        componentType === component && resultType === RESULT[component],
+    )
     .map(({ M, N, K }): MatrixShape => ({ component, m: M, n: N, k: K, lanes }))
     .filter((shape) => cutsUp(tile, shape));
   return fitting.sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k)[0];

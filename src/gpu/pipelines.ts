@@ -8,6 +8,7 @@ import type { Metric, Precision } from "../core/metric.ts";
 import { METRIC_CODE } from "../core/metric.ts";
 import { STAGE_COMPUTE } from "./flags.ts";
 import { KERNELS, PARTS, type Binding, type KernelName, type PartName } from "./shaders.ts";
+import { unrolled } from "./unroll.ts";
 
 /** What a scan makes of the rows it looks at. */
 export type Emit = "keys" | "candidates" | "histogram";
@@ -119,7 +120,7 @@ export function sourceOf(name: KernelName, variant: Variant): string {
   const { parts, code } = KERNELS[name];
   const emit: readonly PartName[] = variant.emit === undefined ? [] : [`emit_${variant.emit}`];
   const sum: readonly PartName[] = variant.sum === undefined ? [] : [`sum_${variant.sum}`];
-  return header(variant) + [...parts, ...emit, ...sum].map((part) => PARTS[part]).join("\n") + code;
+  return unrolled(header(variant) + [...parts, ...emit, ...sum].map((part) => PARTS[part]).join("\n") + code);
 }
 
 /** Bindings 0, 1, … of a variant. */

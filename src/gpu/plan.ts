@@ -126,6 +126,8 @@ export interface TileQuestion {
   readonly shards: readonly ShardRange[];
   /** Words of a query's bitmap. */
   readonly bitmapWords: number;
+  /** Rows that codes leave a query, where codes are scanned: many more than are nearer than the threshold, and hardly fewer for a tighter one. */
+  readonly codedCandidates?: number | undefined;
   /** Scores for certain: a query whose candidates overflowed is scanned again so that nothing can. */
   readonly mustScore: boolean;
 }
@@ -189,13 +191,15 @@ function planAppending(question: TileQuestion, rowCount: number, limits: PlanLim
   const resident = shards.filter((shard) => shard.isResident);
   const pool = resident.length > 0 ? resident : first === undefined ? [] : [first];
   const poolRows = pool.reduce((sum, shard) => sum + shard.count, 0);
-  const wish = Math.ceil((wanted * rowCount) / limits.expectedCandidates);
+  const { codedCandidates } = question;
+  // Codes let through a multiple of what the threshold does: let it be tight from the start.
+  const wish = codedCandidates === undefined ? Math.ceil((wanted * rowCount) / limits.expectedCandidates) : most;
   const sample = Math.min(poolRows, Math.max(least, Math.min(most, wish, Math.floor(rowCount / 8))));
   const step = Math.max(1, Math.floor(poolRows / 32 / Math.max(1, Math.ceil(sample / 32))));
   const sampled = pool.reduce((sum, shard) => sum + sampledRows(shard.count, step), 0);
   const keyStride = pool.reduce((sum, shard) => sum + Math.ceil(sampledRows(shard.count, step) / 64) * 64, 0);
   const { ends, candidates } = tighteningEnds(sampled, rowCount, wanted, limits.expectedCandidates);
-  const roomy = Math.max(1024, up32(4 * candidates), 2 * up32(wanted));
+  const roomy = Math.max(1024, up32(4 * candidates), 2 * up32(wanted), 2 * up32(codedCandidates ?? 0));
   const capacity = limits.candidateCapacity ?? Math.min(up32(rowCount), roomy, longestList(limits));
   const queries = fittingQueries(question, limits, [keyStride * 4, capacity * CANDIDATE_BYTES]);
   return { strategy: "append", queries, capacity, step, keyStride, multiple: wanted <= 256 ? 4 : 2, ends };

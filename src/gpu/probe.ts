@@ -8,7 +8,7 @@ import { systemClock } from "../core/clock.ts";
 import { scanMargin } from "../core/margin.ts";
 import type { FloatMetric, Metric, Precision } from "../core/metric.ts";
 import { uniform } from "../core/random.ts";
-import { Commands } from "./commands.ts";
+import { Commands, type Dispatch } from "./commands.ts";
 import { settle } from "./error-scopes.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
@@ -44,6 +44,10 @@ const SHAPES = [
 /** Rows × elements × queries of a timed run: 32 MiB of float32 rows. */
 const TIMED = { rows: 65_536, elements: 128, queries: 256 } as const;
 const TIMED_RUNS = 3;
+/** What a timed run shall take at least, so that it tells more than the round trip: on a fast device the scan is repeated for it. */
+const TIMED_MS = 6;
+const MOST_REPEATS = 64;
+
 /** One shape's data, as the kernel reads it and as float64 sees it. */
 interface Data extends Asked {
   readonly chunks: number;
@@ -97,16 +101,19 @@ export class Probe {
     }
   }
 
-  /** Milliseconds of one scan of the timed shape, the least of some runs after a first one. */
+  /** Milliseconds of one scan of the timed shape, the least of some runs after two that compile and size them. */
   async time(): Promise<number> {
     try {
       const data = this.#data(TIMED.rows, TIMED.elements, TIMED.queries, true);
-      let least = Infinity;
-      for (let run = 0; run <= TIMED_RUNS; run++) {
+      const run = async (repeats: number): Promise<number> => {
         const start = systemClock.now();
-        await this.#dispatch(data, "candidates", -Infinity);
-        if (run > 0) least = Math.min(least, systemClock.now() - start);
-      }
+        await this.#dispatch(data, "candidates", -Infinity, repeats);
+        return (systemClock.now() - start) / repeats;
+      };
+      await run(1);
+      const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(TIMED_MS / (await run(1)))));
+      let least = Infinity;
+      for (let i = 0; i < TIMED_RUNS; i++) least = Math.min(least, await run(repeats));
       return least;
     } finally {
       this.#dispose();
@@ -128,7 +135,7 @@ export class Probe {
   }
 
   /** Runs the kernel; resolves with what it wrote: keys [queries × rows], or counts and lists of candidates. */
-  async #dispatch(data: Data, emit: Emit, threshold: number): Promise<Uint32Array> {
+  async #dispatch(data: Data, emit: Emit, threshold: number, repeats = 1): Promise<Uint32Array> {
     const { rows, queries, chunks, words } = data;
     const states = new Uint32Array(queries * 4);
     const thresholds = new Float32Array(states.buffer);
@@ -150,13 +157,14 @@ export class Probe {
     const ring = new ReadBackRing(this.#memory);
     const tiles = Math.ceil(rows / tile.rows);
     try {
-      commands.dispatch({
+      const dispatch: Dispatch = {
         kernel,
         params: [rows, chunks, queries, tiles, 0, 1, 0, words, 0, rows, 0, 0, 0, isTimed ? 1 : rows],
         buffers: [...data.buffers, ...emitted, ...(data.queryFacts === undefined ? [] : [data.queryFacts])],
         grid: { x: tiles, y: 1 },
         z: Math.ceil(queries / tile.queries),
-      });
+      };
+      for (let i = 0; i < repeats; i++) commands.dispatch(dispatch);
       const lists = await ring.read(commands, output, output.size);
       const counts = emit === "keys" ? new Uint32Array(0) : await ring.read(commands, stateBuffer, stateBuffer.size);
       await settle(this.#memory.errors.take());

@@ -6,6 +6,7 @@
 import type { RowSource } from "../core/backend.ts";
 import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
 import { meanOf, learnProjection, type LearntProjection, sampleRows } from "../core/learn.ts";
+import { LIMITS } from "../core/limits.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
 import type { DeviceMemory } from "./memory.ts";
@@ -37,6 +38,7 @@ export class ScanChoice {
   #queries = 0;
   #rescans = 0;
   #isGivenUp = false;
+  #codedCandidates: number = LIMITS.codedCandidates;
   #isStopped = false;
 
   constructor(source: RowSource, options: ScanChoiceOptions) {
@@ -90,8 +92,20 @@ export class ScanChoice {
     }
   }
 
-  /** What came of certified queries: where most of them needed another scan, certifying costs instead of saving. */
-  tell(queries: number, rescans: number): void {
+  /** Rows that the codes leave a query, as far as was seen. */
+  get codedCandidates(): number {
+    return this.#codedCandidates;
+  }
+
+  /**
+   * What came of certified queries, and the most candidates that one had. Where most of them needed
+   * another scan, certifying costs instead of saving; but not where the next ones get more room.
+   */
+  tell(queries: number, rescans: number, most: number): void {
+    if (most > this.#codedCandidates && most <= LIMITS.rescanRows / 2) {
+      this.#codedCandidates = most;
+      return;
+    }
     this.#queries += queries;
     this.#rescans += rescans;
     if (this.#queries < LEAST_QUERIES) return;

@@ -119,8 +119,8 @@ export class GpuScanner implements Proposer {
     };
     this.#memory = new DeviceMemory(device);
     const pipelines = pipelinesOf(device, WORKGROUP, this.info.software);
-    const isTimed = tuning?.timestamps === 1 && device.features.has("timestamp-query");
-    this.#timer = isTimed ? new KernelTimer(this.#memory) : undefined;
+    const mayTime = tuning?.timestamps !== undefined && device.features.has("timestamp-query");
+    this.#timer = mayTime ? new KernelTimer(this.#memory, () => tuning.timestamps === 1) : undefined;
     const workPerSubmit = (): number => tuning?.submitWork ?? this.#throughput.workPerSubmit();
     this.#commands = new Commands(this.#memory, this.#counters, workPerSubmit, this.#timer);
     this.#readBack = new ReadBackRing(this.#memory);
@@ -256,7 +256,7 @@ export class GpuScanner implements Proposer {
     // Each group of a second try has its own read-back buffer, a large one: some at a time.
     for (const { queries, room } of groups.slice(0, LIMITS.rescanTiles)) {
       for (let at = 0; at < queries.length; ) {
-        const asked = { source, residency, shards, batch, certificate, gemm };
+        const asked = { source, residency, shards, batch, certificate, choice, gemm };
         const tile = await this.#beginTile(asked, queries.slice(at), room, again !== undefined);
         tiles.push(tile);
         at += tile.queries.length;
@@ -276,19 +276,21 @@ export class GpuScanner implements Proposer {
       readonly shards: readonly Shard[];
       readonly batch: Batch;
       readonly certificate: Certificate | undefined;
+      readonly choice: ScanChoice;
       readonly gemm: Gemm | undefined;
     },
     queries: readonly TakenQuery[],
     room: number | undefined,
     mustScore: boolean,
   ): Promise<TileUnderWay> {
-    const { batch, shards, certificate } = asked;
+    const { batch, shards, certificate, choice } = asked;
     const wanted = queries.reduce((most, { number }) => Math.max(most, batch.wanted[number] ?? 0), 1);
     const question: TileQuestion = {
       queries: queries.length,
       wanted,
       shards,
       bitmapWords: bitmapWords(batch),
+      codedCandidates: certificate === undefined ? undefined : choice.codedCandidates,
       mustScore,
     };
     const plan = planTile(question, { ...this.#limits, scoreBytes: this.#scoreBytes });
@@ -336,6 +338,7 @@ export class GpuScanner implements Proposer {
     const isAlone = ++this.#underWay === 1;
     let certifiedQueries = 0;
     let certifiedRescans = 0;
+    let mostCandidates = 0;
     try {
       for (const { queries, survivors, room, capacity, isCertified } of under.tiles) {
         const { counts, candidates: found, rows } = await survivors;
@@ -344,6 +347,7 @@ export class GpuScanner implements Proposer {
           const count = counts[i] ?? 0;
           const all = found[i] ?? 0;
           this.#candidates += all;
+          if (isCertified) mostCandidates = Math.max(mostCandidates, all);
           if (all <= capacity && count <= room) {
             candidates[query.number] = rows.slice(i * room, i * room + count);
             certified[query.number] = isCertified ? 1 : 0;
@@ -362,7 +366,7 @@ export class GpuScanner implements Proposer {
     }
     // With several batches under way the time of one is not its own; streaming is done before it is submitted.
     if (isAlone && under.isWhole) this.#throughput.measured(under.work, this.#clock.now() - under.submittedAt);
-    if (certifiedQueries > 0) under.choice.tell(certifiedQueries, certifiedRescans);
+    if (certifiedQueries > 0) under.choice.tell(certifiedQueries, certifiedRescans, mostCandidates);
     return [...grouped(again), ...under.rest];
   }
 

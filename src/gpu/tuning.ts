@@ -34,8 +34,8 @@ export interface GpuTuning {
   readonly matrix?: number;
   /** 0: no autotune, the table's first variant that passes its probe. */
   readonly autotune?: number;
-  /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. */
-  readonly timestamps?: number;
+  /** 1: times of each kernel in `stats().gpu.kernelMs`; costs a pass each. Where given at first it may change later: 0 times nothing. */
+  timestamps?: number;
 }
 
 /** The limits of plans on a device; what memory allows may shrink later. */

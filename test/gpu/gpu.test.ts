@@ -52,7 +52,7 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
     ["tiles of one query", { gpu: { scoreBytes: 1 } }, {}],
     ["two workgroups in a dimension", { gpu: { maxWorkgroupsPerDimension: 7 } }, {}],
     ["no room to spare in the read-back", { gpu: { marginRows: 0 } }, { metric: "cosine" }],
-    ["submits of a few dozen rows", { gpu: { submitWork: 50_000 } }, {}],
+    ["submits of a few dozen rows", { gpu: { submitWork: 50_000, gemm: 0 } }, {}],
     ["rows beyond the memory budget", {}, { memoryBudgetBytes: 48 * 1024 }],
     ["a budget below a single block", {}, { memoryBudgetBytes: 1 }],
     [
@@ -67,7 +67,7 @@ describe.skipIf(!gpuAvailable())("the GPU backend", () => {
     expect(result.report).toMatchObject({ backend: "gpu", exact: true, degraded: [] });
     const { gpu } = index.stats();
     if (internals.gpu?.["maxBindingBytes"] !== undefined) expect(gpu?.shards).toBeGreaterThan(3);
-    if (internals.gpu?.["submitWork"] !== undefined) expect(gpu?.submits).toBeGreaterThan(10);
+    if (internals.gpu?.["submitWork"] !== undefined) expect(gpu?.submits).toBeGreaterThan(5);
     if (options.memoryBudgetBytes !== undefined) {
       expect(gpu?.streamedRows).toBeGreaterThan(0);
       // The least that streaming takes: two buffers of 32 rows and their terms.
