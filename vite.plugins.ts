@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { deflateRawSync } from "node:zlib";
 import { build, type Plugin } from "vite";
 import { withCustomSection } from "./src/cpu/module-bytes.ts";
+import { UNROLL_MARK } from "./src/gpu/unroll.ts";
 
 const clean = (id: string): string => id.replace(/\?.*$/, "");
 
@@ -106,7 +107,7 @@ export function leanShaders(): Plugin {
   };
 }
 
-/** WGSL without comments (line comments, and block comments, which nest), indentation and empty lines; WGSL has no strings. */
+/** WGSL without comments (line comments, and block comments, which nest), indentation, empty lines and spaces that separate nothing; WGSL has no strings. */
 export function leanWgsl(source: string): string {
   let code = "";
   let depth = 0;
@@ -119,15 +120,17 @@ export function leanWgsl(source: string): string {
       if (pair === "*/" && --depth === 0) code += " "; // a comment separates tokens
       at += pair === "*/" ? 2 : 1;
     } else if (pair === "//") {
-      const end = source.indexOf("\n", at);
-      at = end < 0 ? source.length : end;
+      const next = source.indexOf("\n", at);
+      const end = next < 0 ? source.length : next;
+      if (source.slice(at, end).trimEnd() === UNROLL_MARK) code += UNROLL_MARK; // not a comment to everyone
+      at = end;
     } else {
       code += pair.charAt(0);
       at++;
     }
   }
   if (depth > 0) throw new Error("WGSL with a comment that never ends");
-  const lines = code.split("\n").map((line) => line.trim());
+  const lines = code.split("\n").map((line) => line.trim().replaceAll(/ ?([,;:(){}=]) ?/g, "$1"));
   return `${lines.filter((line) => line !== "").join("\n")}\n`;
 }
 

@@ -107,8 +107,9 @@ function limitsOf(limits: GPUSupportedLimits): Record<string, number> {
   return plain;
 }
 
-/** A short name for files: `nvidia-hopper`. */
-export function adapterSlug({ vendor, architecture, description }: AdapterRecord): string {
-  const name = [vendor, architecture === "" ? description : architecture].filter((part) => part !== "").join("-");
+/** A short name for files: `nvidia-hopper`; `nvidia-h200` where Dawn names no architecture. */
+export function adapterSlug({ vendor, architecture, device, description }: AdapterRecord): string {
+  const model = [architecture, device, description].find((part) => part !== "") ?? "";
+  const name = model.startsWith(vendor) ? model : [vendor, model].filter((part) => part !== "").join("-");
   return (name === "" ? "unnamed" : name).toLowerCase().replaceAll(/[^a-z0-9]+/g, "-");
 }

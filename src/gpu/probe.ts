@@ -101,20 +101,21 @@ export class Probe {
     }
   }
 
-  /** Milliseconds of one scan of the timed shape, the least of some runs after two that compile and size them. */
+  /** Milliseconds of one scan of the timed shape, the least of some runs after those that compile and size them. */
   async time(): Promise<number> {
     try {
       const data = this.#data(TIMED.rows, TIMED.elements, TIMED.queries, true);
       const run = async (repeats: number): Promise<number> => {
         const start = systemClock.now();
         await this.#dispatch(data, "candidates", -Infinity, repeats);
-        return (systemClock.now() - start) / repeats;
+        return systemClock.now() - start;
       };
       await run(1);
-      const repeats = Math.max(1, Math.min(MOST_REPEATS, Math.ceil(TIMED_MS / (await run(1)))));
-      let least = Infinity;
-      for (let i = 0; i < TIMED_RUNS; i++) least = Math.min(least, await run(repeats));
-      return least;
+      let repeats = 1;
+      let least = await run(repeats);
+      while (least < TIMED_MS && repeats < MOST_REPEATS) least = await run((repeats *= 2));
+      for (let i = 1; i < TIMED_RUNS; i++) least = Math.min(least, await run(repeats));
+      return least / repeats;
     } finally {
       this.#dispose();
     }

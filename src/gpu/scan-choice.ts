@@ -102,8 +102,9 @@ export class ScanChoice {
    * another scan, certifying costs instead of saving; but not where the next ones get more room.
    */
   tell(queries: number, rescans: number, most: number): void {
-    if (most > this.#codedCandidates && most <= LIMITS.rescanRows / 2) {
-      this.#codedCandidates = most;
+    const roomFor = Math.min(most, LIMITS.rescanRows / 2);
+    if (roomFor > this.#codedCandidates) {
+      this.#codedCandidates = roomFor;
       return;
     }
     this.#queries += queries;
