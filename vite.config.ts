@@ -29,7 +29,10 @@ const config: UserConfig = defineConfig({
       },
       formats: ["es"],
     },
-    rolldownOptions: { external: [/^node:/, "webgpu", "commander"], checks: { pluginTimings: false } },
+    rolldownOptions: {
+      external: [/^node:/, "webgpu", "commander", "csv-parse", "hyparquet", "hyparquet-writer", "apache-arrow"],
+      checks: { pluginTimings: false },
+    },
   },
 });
 

@@ -346,3 +346,24 @@ export const TABLE_LIMITS = {
   columnEntries: 8,
   metadataBytesRead: 2,
 } as const;
+
+/** Bounds of files that are read and written (src/io). */
+export const IO_LIMITS = {
+  /** Elements of a vector; the contract's. */
+  dimensions: 65_535,
+  /** Bytes of a header: npy, safetensors. NumPy's own limit is 10,000; a model of thousands of tensors takes some hundred thousand. */
+  headerBytes: 16_777_216,
+  /** Bytes of a file that are read for one batch, whatever its rows. */
+  batchBytes: 67_108_864,
+  /** Bytes of a line of JSON or a record of CSV: 65,535 elements of 25 characters, and 64 KiB of metadata, eight times over. */
+  lineBytes: 16_777_216,
+  /** Bytes read at once from a file of text. */
+  pieceBytes: 1_048_576,
+  /** Rows of a file of text that are looked at for a vector that tells the width. */
+  probedRows: 100,
+  /** Rows, and bytes unpacked, of a Parquet row group: it is read as a whole. */
+  groupRows: 16_777_216,
+  groupBytes: 1_073_741_824,
+  /** Rows that a Parquet row group or an Arrow record batch is written with. */
+  writtenGroupRows: 16_384,
+} as const;

@@ -1,0 +1,37 @@
+/** JSON lines: an object a line with an id, a vector and whatever else, which is metadata. Empty lines are nothing. A line that is no object is a rejected row, not the end. */
+import { describe } from "../core/errors.ts";
+import { IO_LIMITS } from "../core/limits.ts";
+import type { FileBytes } from "./file-bytes.ts";
+import { fieldNames, type Fields, firstOf, recordBatches, unreadable, widthAmong } from "./record-batch.ts";
+import { linesOf } from "./text-lines.ts";
+import type { FieldNames, VectorSource } from "./vector-source.ts";
+
+export async function jsonlSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
+  const names = fieldNames(fields);
+  const dimensions = widthAmong(file, await firstOf(objectsOf(file), IO_LIMITS.probedRows), names);
+  return {
+    path: file.path,
+    format: "jsonl",
+    dimensions,
+    rowCount: undefined,
+    sizeBytes: file.size,
+    batches: (options) => recordBatches(objectsOf(file), options, dimensions, names),
+    close: () => file.close(),
+  };
+}
+
+async function* objectsOf(file: FileBytes): AsyncGenerator<Fields | { readonly unreadable: string }, void, void> {
+  for await (const line of linesOf(file)) {
+    if (line.trim() !== "") yield objectOf(line);
+  }
+}
+
+function objectOf(line: string): Fields | { readonly unreadable: string } {
+  try {
+    const value: unknown = JSON.parse(line);
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
+    return unreadable(`the line is ${describe(value)}, not an object`);
+  } catch (error) {
+    return unreadable(`the line is no JSON: ${error instanceof Error ? error.message : String(error)}`);
+  }
+}

@@ -1,0 +1,16 @@
+/** Values of columns as metadata has them: 64-bit integers as numbers where they are exact and as texts where not, dates as ISO texts, and nothing where a column has nothing for a row. */
+import type { Fields } from "./record-batch.ts";
+
+export function plainValues(fields: Fields): Fields {
+  const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+  for (const [name, value] of Object.entries(fields))
+    if (value !== null && value !== undefined) plain[name] = plainValue(value);
+  return plain;
+}
+
+function plainValue(value: unknown): unknown {
+  if (typeof value === "bigint") return Number.isSafeInteger(Number(value)) ? Number(value) : String(value);
+  if (value instanceof Date) return Number.isNaN(value.getTime()) ? null : value.toISOString();
+  if (Array.isArray(value)) return value.some((element) => typeof element !== "number") ? value.map(plainValue) : value;
+  return value;
+}

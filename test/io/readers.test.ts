@@ -1,0 +1,286 @@
+/** Each format as its own tools write it. */
+import * as arrow from "apache-arrow";
+import { parquetWriteBuffer } from "hyparquet-writer";
+import { describe, expect, test } from "vitest";
+import { floatToHalf } from "../../src/core/half.ts";
+import { readNeighbours } from "../../src/io/open-source.ts";
+import { bytesOf, fileOf, npyBytes, readAll, scratchFolder } from "./files.ts";
+
+const folder = await scratchFolder();
+
+/** 5 rows of 3, all of them exact in every element type. */
+const VALUES = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15];
+const ROWS = 5;
+const D = 3;
+const TRANSPOSED = Array.from({ length: D }, (_, column) => VALUES.filter((_value, i) => i % D === column)).flat();
+
+function elements(type: string, values: readonly number[]): Uint8Array {
+  switch (type) {
+    case "f2":
+      return bytesOf(Uint16Array.from(values, floatToHalf));
+    case "f4":
+      return bytesOf(Float32Array.from(values));
+    case "f8":
+      return bytesOf(Float64Array.from(values));
+    case "i1":
+      return bytesOf(Int8Array.from(values));
+    default:
+      return bytesOf(Uint8Array.from(values));
+  }
+}
+
+function swapped(bytes: Uint8Array, size: number): Uint8Array {
+  const copy = bytes.slice();
+  for (let at = 0; at < copy.length; at += size) copy.subarray(at, at + size).reverse();
+  return copy;
+}
+
+describe("npy", () => {
+  const cases = [1, 2, 3].flatMap((version) =>
+    ["f2", "f4", "f8", "i1", "u1"].flatMap((type) => [false, true].map((isFortran) => ({ version, type, isFortran }))),
+  );
+  test.each(cases)("version $version of $type, Fortran order $isFortran", async ({ version, type, isFortran }) => {
+    const body = elements(type, isFortran ? TRANSPOSED : VALUES);
+    const path = await fileOf(folder, ".npy", npyBytes(`<${type}`, [ROWS, D], body, { version, isFortran }));
+    const read = await readAll(path, { size: 2 });
+    expect(read).toMatchObject({
+      format: "npy",
+      dimensions: D,
+      rowCount: ROWS,
+      rows: [0, 1, 2, 3, 4],
+      vectors: VALUES,
+    });
+  });
+
+  test("the other byte order, whatever the extension, from a row on", async () => {
+    for (const [type, size] of [
+      ["f4", 4],
+      ["f8", 8],
+      ["f2", 2],
+    ] as const) {
+      const path = await fileOf(folder, ".dat", npyBytes(`>${type}`, [ROWS, D], swapped(elements(type, VALUES), size)));
+      expect(await readAll(path, { from: 3, size: 1 })).toMatchObject({ rows: [3, 4], vectors: VALUES.slice(9) });
+    }
+  });
+
+  test("doubles round to the nearest float32, float32 bit for bit", async () => {
+    const path = await fileOf(folder, ".npy", npyBytes("<f8", [1, 2], bytesOf(Float64Array.of(0.1, 1 / 3))));
+    expect((await readAll(path)).vectors).toEqual([Math.fround(0.1), Math.fround(1 / 3)]);
+    const exact = Float32Array.of(0.1, -1.5e-42, 3.4e38, -0);
+    const same = await fileOf(folder, ".npy", npyBytes("<f4", [2, 2], bytesOf(exact)));
+    expect((await readAll(same)).vectors).toEqual([...exact]);
+  });
+
+  test.each([
+    ["<i8", BigInt64Array.of(1n, 2n, -1n, 4n)],
+    ["<i4", Int32Array.of(1, 2, -1, 4)],
+    ["<u4", Uint32Array.of(1, 2, 0xffffffff, 4)],
+  ])("row numbers of %s; negative ones are none", async (descr, values) => {
+    const path = await fileOf(folder, ".npy", npyBytes(descr, [2, 2], bytesOf(values)));
+    expect(await readNeighbours(path)).toEqual({ count: 2, width: 2, rows: Uint32Array.of(1, 2, 0xffffffff, 4) });
+  });
+});
+
+describe("rows behind their width, and matrices behind their shape", () => {
+  const withWidths = (body: (row: number) => Uint8Array): Uint8Array =>
+    Buffer.concat(Array.from({ length: ROWS }, (_, row) => Buffer.concat([bytesOf(Uint32Array.of(D)), body(row)])));
+  const rowOf = (row: number): number[] => VALUES.slice(row * D, (row + 1) * D);
+  const shape = bytesOf(Uint32Array.of(ROWS, D));
+
+  test.each([
+    [".fvecs", withWidths((row) => elements("f4", rowOf(row)))],
+    [".bvecs", withWidths((row) => elements("u1", rowOf(row)))],
+    [".fbin", Buffer.concat([shape, elements("f4", VALUES)])],
+    [".u8bin", Buffer.concat([shape, elements("u1", VALUES)])],
+    [".i8bin", Buffer.concat([shape, elements("i1", VALUES)])],
+  ])("%s", async (extension, bytes) => {
+    const read = await readAll(await fileOf(folder, extension, bytes), { size: 2 });
+    expect(read).toMatchObject({ format: extension.slice(1), dimensions: D, rowCount: ROWS, vectors: VALUES });
+  });
+
+  test(".ivecs and .ibin are row numbers, and no vectors", async () => {
+    const integers = bytesOf(Int32Array.from(VALUES));
+    const ivecs = await fileOf(
+      folder,
+      ".ivecs",
+      withWidths((row) => bytesOf(Int32Array.from(rowOf(row)))),
+    );
+    const ibin = await fileOf(folder, ".ibin", Buffer.concat([shape, integers]));
+    for (const path of [ivecs, ibin]) {
+      expect(await readNeighbours(path)).toEqual({ count: ROWS, width: D, rows: Uint32Array.from(VALUES) });
+      await expect(readAll(path)).rejects.toMatchObject({ code: "UNSUPPORTED_FORMAT" });
+    }
+  });
+});
+
+describe("safetensors", () => {
+  const fileOfTensors = (
+    tensors: Readonly<Record<string, readonly [dtype: string, shape: readonly number[], body: Uint8Array]>>,
+  ): Uint8Array => {
+    let at = 0;
+    const header = JSON.stringify({
+      __metadata__: { format: "pt" },
+      ...Object.fromEntries(
+        Object.entries(tensors).map(([name, [dtype, shape, body]]) => [
+          name,
+          { dtype, shape, data_offsets: [at, (at += body.length)] },
+        ]),
+      ),
+    });
+    const length = Buffer.alloc(8);
+    length.writeBigUInt64LE(BigInt(header.length));
+    return Buffer.concat([length, Buffer.from(header), ...Object.values(tensors).map(([, , body]) => body)]);
+  };
+
+  test("the one matrix, or the one that is named", async () => {
+    const bytes = fileOfTensors({
+      bias: ["F32", [D], elements("f4", [1, 1, 1])],
+      weight: ["F16", [ROWS, D], elements("f2", VALUES)],
+      other: ["F64", [1, D], elements("f8", [7, 7, 7])],
+    });
+    const path = await fileOf(folder, ".safetensors", bytes);
+    expect(await readAll(path, { fields: { vector: "weight" } })).toMatchObject({
+      format: "safetensors",
+      vectors: VALUES,
+    });
+    expect((await readAll(path, { fields: { vector: "other" } })).vectors).toEqual([7, 7, 7]);
+    await expect(readAll(path)).rejects.toThrow(/2 tensors of two dimensions \(weight, other\).*--vector-field/);
+    await expect(readAll(path, { fields: { vector: "bias" } })).rejects.toMatchObject({ code: "UNSUPPORTED_FORMAT" });
+    const alone = await fileOf(folder, ".bin", fileOfTensors({ only: ["F32", [ROWS, D], elements("f4", VALUES)] }));
+    expect((await readAll(alone)).vectors).toEqual(VALUES);
+  });
+});
+
+describe("JSON lines", () => {
+  test("ids, vectors and the rest; what is no record is a rejected row", async () => {
+    const lines = [
+      '\uFEFF{"id":"a","vector":[1,2],"kind":"x","n":1}',
+      "",
+      '{"vector":[3,4],"tags":["p","q"]}\r',
+      '{"id":7,"vector":[5,6]}',
+      '{"id":"short","vector":[1]}',
+      "not json",
+      "[1,2]",
+      '{"id":{},"vector":[1,2]}',
+      '{"id":"b","vector":[7,"8"]}',
+      '{"id":"c","vector":[9,10]}',
+    ];
+    const read = await readAll(await fileOf(folder, ".txt", lines.join("\n")), { size: 3 });
+    expect(read).toMatchObject({
+      format: "jsonl",
+      dimensions: 2,
+      rowCount: undefined,
+      rows: [0, 1, 2, 8],
+      vectors: [1, 2, 3, 4, 5, 6, 9, 10],
+      ids: ["a", "1", "7", "c"],
+      metadata: [{ kind: "x", n: 1 }, { tags: ["p", "q"] }, {}, {}],
+    });
+    expect(read.rejected.map(({ row }) => row)).toEqual([3, 4, 5, 6, 7]);
+    expect(read.rejected[0]?.reason).toBe("vector has 1 elements, not 2");
+    expect(read.rejected[3]?.reason).toMatch(/id is .*, not a string or a number/);
+    expect(read.rejected[4]?.reason).toBe('vector has "8" as element 1, not a number');
+  });
+
+  test("fields of other names; a key __proto__ stays a key", async () => {
+    const path = await fileOf(folder, ".jsonl", '{"key":"a","emb":[1],"id":"mine","__proto__":1}\n');
+    const read = await readAll(path, { fields: { id: "key", vector: "emb" } });
+    expect(read).toMatchObject({ ids: ["a"], vectors: [1] });
+    expect(Object.keys(read.metadata[0] ?? {}).sort()).toEqual(["__proto__", "id"]);
+    await expect(readAll(path)).rejects.toThrow(/field vector .*fields: key, emb, id/);
+  });
+});
+
+describe("CSV", () => {
+  test("a column an element, texts, numbers and truths", async () => {
+    const text =
+      'id,vector_0,vector_1,name,year,ok,zip\r\n"01",1,2,"A, ""B""",1999,true,"007"\r\nb,3.5,-4e1,,,false,007\r\n';
+    expect(await readAll(await fileOf(folder, ".csv", text))).toMatchObject({
+      format: "csv",
+      dimensions: 2,
+      vectors: [1, 2, 3.5, -40],
+      ids: ["01", "b"],
+      metadata: [
+        { name: 'A, "B"', year: 1999, ok: true, zip: "007" },
+        { ok: false, zip: "007" },
+      ],
+    });
+  });
+
+  test.each(['"[1, 2]"', '"1,2"', "1 2", "1;2"])("a column of numbers written %s", async (cell) => {
+    expect(
+      await readAll(await fileOf(folder, ".csv", `word,emb\nx,${cell}\n`), { fields: { vector: "emb", id: "word" } }),
+    ).toMatchObject({
+      vectors: [1, 2],
+      ids: ["x"],
+    });
+  });
+
+  test("rows that do not fit are rejected one by one", async () => {
+    const path = await fileOf(folder, ".csv", "id,v0,v1\na,1,2\nb,1,\nc,1,x\nd,1,2,3\ne,3,4\n");
+    const read = await readAll(path, { fields: { vector: "v" } });
+    expect(read).toMatchObject({ rows: [0, 4], ids: ["a", "e"], vectors: [1, 2, 3, 4] });
+    expect(read.rejected.map(({ row }) => row)).toEqual([1, 2, 3]);
+  });
+});
+
+describe("Parquet and Arrow, as other tools write them", () => {
+  const vectors = Array.from({ length: ROWS }, (_, row) => VALUES.slice(row * D, (row + 1) * D));
+
+  test("hyparquet-writer: lists, ids, texts, 64-bit integers, dates and nothing, in several groups", async () => {
+    const buffer = parquetWriteBuffer({
+      columnData: [
+        { name: "id", data: ["a", "b", "c", "d", "e"] },
+        { name: "vector", data: vectors },
+        { name: "year", data: [1n, 2n, 3n, 4n, 2n ** 60n], type: "INT64" },
+        { name: "at", data: Array.from({ length: ROWS }, () => new Date(0)), type: "TIMESTAMP" },
+        { name: "note", data: ["x", null, "y", null, "z"] },
+      ],
+      rowGroupSize: 2,
+    });
+    const path = await fileOf(folder, ".parquet", new Uint8Array(buffer));
+    const read = await readAll(path, { size: 2 });
+    expect(read).toMatchObject({
+      format: "parquet",
+      dimensions: D,
+      rowCount: ROWS,
+      vectors: VALUES,
+      ids: ["a", "b", "c", "d", "e"],
+    });
+    expect(read.metadata[0]).toEqual({ year: 1, at: "1970-01-01T00:00:00.000Z", note: "x" });
+    expect(read.metadata[4]).toEqual({ year: "1152921504606846976", at: "1970-01-01T00:00:00.000Z", note: "z" });
+    expect(await readAll(path, { from: 3, size: 4 })).toMatchObject({
+      rows: [3, 4],
+      ids: ["d", "e"],
+      vectors: VALUES.slice(9),
+    });
+  });
+
+  test.each(["file", "stream"] as const)("apache-arrow: a %s of fixed-size lists, in two batches", async (kind) => {
+    const type = new arrow.FixedSizeList(D, new arrow.Field("item", new arrow.Float32(), false));
+    const batchOf = (first: number, count: number): arrow.RecordBatch => {
+      const item = arrow.makeData({
+        type: new arrow.Float32(),
+        data: Float32Array.from(VALUES.slice(first * D, (first + count) * D)),
+      });
+      const list = arrow.makeData({ type, length: count, nullCount: 0, child: item });
+      const ids = arrow.vectorFromArray(
+        Array.from({ length: count }, (_, i) => `r${first + i}`),
+        new arrow.Utf8(),
+      ).data[0];
+      if (ids === undefined) throw new Error("no ids");
+      const schema = new arrow.Schema([new arrow.Field("id", new arrow.Utf8()), new arrow.Field("vector", type)]);
+      return new arrow.RecordBatch(
+        schema,
+        arrow.makeData({ type: new arrow.Struct(schema.fields), length: count, nullCount: 0, children: [ids, list] }),
+      );
+    };
+    const bytes = arrow.tableToIPC(new arrow.Table([batchOf(0, 2), batchOf(2, 3)]), kind);
+    const path = await fileOf(folder, ".arrow", bytes);
+    expect(await readAll(path, { size: 4 })).toMatchObject({
+      format: "arrow",
+      dimensions: D,
+      vectors: VALUES,
+      ids: ["r0", "r1", "r2", "r3", "r4"],
+    });
+  });
+});
