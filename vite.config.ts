@@ -30,7 +30,16 @@ const config: UserConfig = defineConfig({
       formats: ["es"],
     },
     rolldownOptions: {
-      external: [/^node:/, "webgpu", "commander", "csv-parse", "hyparquet", "hyparquet-writer", "apache-arrow"],
+      external: [
+        /^node:/,
+        "webgpu",
+        "commander",
+        "cli-progress",
+        "csv-parse",
+        "hyparquet",
+        "hyparquet-writer",
+        "apache-arrow",
+      ],
       checks: { pluginTimings: false },
     },
   },

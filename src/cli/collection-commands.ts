@@ -1,7 +1,8 @@
 /** Commands about a collection as a whole: verify, versions, tag, restore, compact. */
-import { Command, InvalidArgumentError } from "commander";
+import { Command } from "commander";
 import type { VerifyReport, VersionInfo } from "../collection/contract.ts";
 import type { Damage } from "../storage/damage.ts";
+import { wholeNumber } from "./arguments.ts";
 import { CommandFailure } from "./failure.ts";
 import type { Terminal } from "./terminal.ts";
 import { withCollection } from "./with-collection.ts";
@@ -78,7 +79,7 @@ function tag(terminal: Terminal): Command {
     .description("name a version, the newest without --version-number; without a name, list the tags")
     .argument("<collection>", "its folder")
     .argument("[name]", "1 to 256 bytes; one that is there moves")
-    .option("-n, --version-number <version>", "the version to name", versionNumber)
+    .option("-n, --version-number <version>", "the version to name", wholeNumber)
     .option("--json", "print JSON")
     .action((location: string, name: string | undefined, options: Json & { versionNumber?: number }) =>
       withCollection(location, { readOnly: name === undefined, backend: "cpu" }, terminal, async (collection) => {
@@ -109,7 +110,7 @@ function compact(terminal: Terminal): Command {
   return new Command("compact")
     .description("rewrite a collection without removed rows and drop old versions that have no tag")
     .argument("<collection>", "its folder")
-    .option("--keep <versions>", "newest versions to keep", versionNumber, 10)
+    .option("--keep <versions>", "newest versions to keep", wholeNumber, 10)
     .option("--json", "print JSON")
     .action((location: string, { json, keep }: Json & { keep: number }) =>
       withCollection(location, { backend: "cpu" }, terminal, async (collection) => {
@@ -119,13 +120,6 @@ function compact(terminal: Terminal): Command {
         await terminal.out(json === true ? jsonLine(report) : text);
       }),
     );
-}
-
-function versionNumber(text: string): number {
-  const version = Number(text);
-  if (!/^\d+$/.test(text) || !Number.isSafeInteger(version))
-    throw new InvalidArgumentError("It must be a whole number.");
-  return version;
 }
 
 function jsonLine(value: unknown): string {

@@ -3,7 +3,10 @@ import { Command, CommanderError } from "commander";
 import { NearfieldError } from "../core/errors.ts";
 import { collectionCommands } from "./collection-commands.ts";
 import { CommandFailure } from "./failure.ts";
+import { exportCommand } from "./export.ts";
+import { importCommand } from "./import.ts";
 import { infoCommand } from "./info.ts";
+import { searchCommand } from "./search.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./versions.ts";
 
@@ -15,7 +18,13 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     .helpOption("-h, --help", "print help")
     .showHelpAfterError("(--help tells how)");
   const written: Promise<void>[] = [];
-  const commands = [infoCommand(terminal), ...collectionCommands(terminal)];
+  const commands = [
+    infoCommand(terminal),
+    importCommand(terminal),
+    exportCommand(terminal),
+    searchCommand(terminal),
+    ...collectionCommands(terminal),
+  ];
   for (const command of commands) program.addCommand(command);
   for (const command of [program, ...commands]) {
     command.exitOverride().configureOutput({

@@ -4,7 +4,7 @@ import type { FileBytes } from "./file-bytes.ts";
 
 export const BIN_ELEMENTS = { fbin: "f4", u8bin: "u1", i8bin: "i1", ibin: "i4" } as const;
 
-export const BIN_HEADER_BYTES = 8;
+const BIN_HEADER_BYTES = 8;
 
 export async function readBinLayout(file: FileBytes, format: keyof typeof BIN_ELEMENTS): Promise<DenseLayout> {
   const view = new DataView((await file.read(0, BIN_HEADER_BYTES)).buffer);

@@ -33,7 +33,7 @@ export interface DenseLayout {
 }
 
 /** Rejects what the file cannot hold. */
-export function checkLayout(file: FileBytes, layout: DenseLayout): void {
+function checkLayout(file: FileBytes, layout: DenseLayout): void {
   const { offset, rowCount, dimensions, mayGoOn = false } = layout;
   const end = offset + rowCount * rowBytes(layout);
   if (!Number.isSafeInteger(end) || end > file.size) {

@@ -10,7 +10,7 @@ import { corrupt, type FileBytes, unsupported } from "./file-bytes.ts";
 
 const MAGIC = "\x93NUMPY";
 /** Bytes of a header that we write: room for any shape, so that the row count can be filled in at the end. */
-export const NPY_HEADER_BYTES = 128;
+const NPY_HEADER_BYTES = 128;
 
 export function isNpy(head: Uint8Array): boolean {
   return Buffer.from(head.subarray(0, 6)).toString("latin1") === MAGIC;

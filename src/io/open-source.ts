@@ -9,7 +9,7 @@ import { isSafetensors, readSafetensorsLayout } from "./safetensors.ts";
 import { readVecsLayout, VECS_ELEMENTS } from "./vecs.ts";
 import type { FieldNames, NeighbourLists, VectorSource } from "./vector-source.ts";
 
-export type Format =
+type Format =
   | "npy"
   | "safetensors"
   | "parquet"
@@ -46,18 +46,11 @@ export async function openVectors(path: string, { fields = {} }: SourceOptions =
 }
 
 async function sourceOf(file: FileBytes, format: Format, fields: FieldNames): Promise<VectorSource> {
-  switch (format) {
-    case "jsonl":
-      return (await import("./jsonl.ts")).jsonlSource(file, fields);
-    case "csv":
-      return (await import("./csv.ts")).csvSource(file, fields);
-    case "parquet":
-      return (await import("./parquet.ts")).parquetSource(file, fields);
-    case "arrow":
-      return (await import("./arrow.ts")).arrowSource(file, fields);
-    default:
-      return denseSource(file, await layoutOf(file, format, fields));
-  }
+  if (format === "jsonl") return (await import("./jsonl.ts")).jsonlSource(file, fields);
+  if (format === "csv") return (await import("./csv.ts")).csvSource(file, fields);
+  if (format === "parquet") return (await import("./parquet.ts")).parquetSource(file, fields);
+  if (format === "arrow") return (await import("./arrow.ts")).arrowSource(file, fields);
+  return denseSource(file, await layoutOf(file, format, fields));
 }
 
 function layoutOf(

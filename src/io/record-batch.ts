@@ -15,7 +15,7 @@ export function fieldNames({ id = "id", vector = "vector" }: FieldNames): {
 }
 
 /** Elements of what may be a vector; undefined where it is none. */
-export function widthOf(value: unknown): number | undefined {
+function widthOf(value: unknown): number | undefined {
   return Array.isArray(value) || ArrayBuffer.isView(value) ? Number(Reflect.get(value, "length")) : undefined;
 }
 
@@ -40,7 +40,7 @@ export function widthAmong(
   return width;
 }
 
-export class RecordBatch {
+class RecordBatch {
   readonly #first: number;
   readonly #dimensions: number;
   readonly #names: { readonly id: string; readonly vector: string };

@@ -101,7 +101,7 @@ function pick(file: FileBytes, tensors: readonly Tensor[], name: string | undefi
 }
 
 /** A header of a fixed length for any row count, so that it can be filled in at the end. */
-export const SAFETENSORS_HEADER_BYTES = 256;
+const SAFETENSORS_HEADER_BYTES = 256;
 
 export function safetensorsHeader(name: string, rowCount: number, dimensions: number): Uint8Array {
   const header = Buffer.alloc(SAFETENSORS_HEADER_BYTES, " ");

@@ -1,0 +1,34 @@
+/** Values of options, as text, checked. What is wrong is commander's to tell, with exit code 2. */
+import { InvalidArgumentError } from "commander";
+import type { ModelFingerprint } from "../collection/contract.ts";
+import type { Filter } from "../collection/filter.ts";
+
+export function wholeNumber(text: string): number {
+  const value = Number(text);
+  if (!/^\d+$/.test(text) || !Number.isSafeInteger(value)) throw new InvalidArgumentError("It must be a whole number.");
+  return value;
+}
+
+export function atLeastOne(text: string): number {
+  const value = wholeNumber(text);
+  if (value === 0) throw new InvalidArgumentError("It must be 1 or more.");
+  return value;
+}
+
+/** What it means is checked by the collection. */
+export function filterJson(text: string): Filter {
+  try {
+    return JSON.parse(text) as Filter;
+  } catch (error) {
+    throw new InvalidArgumentError(
+      `It must be JSON, such as '{"year":{"$gte":2000}}' (${error instanceof Error ? error.message : String(error)}).`,
+    );
+  }
+}
+
+/** `name` or `name@revision`. */
+export function modelName(text: string): ModelFingerprint {
+  const [, name = "", revision] = /^(.+?)(?:@([^@]+))?$/.exec(text) ?? [];
+  if (name === "") throw new InvalidArgumentError("It must be a name, or name@revision.");
+  return revision === undefined ? { name } : { name, revision };
+}

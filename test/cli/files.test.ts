@@ -1,0 +1,177 @@
+/** import, export and search, run as a user would. */
+import { spawn } from "node:child_process";
+import { cp, mkdtemp, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { openCollection } from "nearfield";
+import { readAll } from "../io/files.ts";
+import { nearfield } from "./run.ts";
+
+let folder = "";
+let collection = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "nearfield-files-"));
+  collection = join(folder, "words.nf");
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const RECORDS = [
+  { id: "king", vector: [1, 0, 0], kind: "royal", year: 1500 },
+  { id: "queen", vector: [0.9, 0.1, 0], kind: "royal" },
+  { id: "apple", vector: [0, 0, 1], kind: "fruit", tags: ["red"] },
+  { id: "pear", vector: [0, 0.1, 1], kind: "fruit" },
+];
+
+async function fileOf(name: string, lines: readonly unknown[]): Promise<string> {
+  const path = join(folder, name);
+  await writeFile(path, lines.map((line) => `${typeof line === "string" ? line : JSON.stringify(line)}\n`).join(""));
+  return path;
+}
+
+describe("import", () => {
+  it("makes a collection of a file, which search and export then read", async () => {
+    const file = await fileOf("words.jsonl", RECORDS);
+    const imported = await nearfield(["import", file, "--into", collection, "--metric", "euclidean", "--json"]);
+    expect(imported).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(imported.stdout)).toMatchObject({ records: 4, written: 4, rejected: 0, version: 1 });
+    await expect(stat(`${collection}.import.json`)).rejects.toThrow("ENOENT");
+
+    const like = await nearfield(["search", collection, "--like", "king", "-k", "2", "--json"]);
+    const { query, matches }: { query: string; matches: { id: string }[] } = JSON.parse(like.stdout);
+    expect([query, matches.map(({ id }) => id)]).toEqual(["king", ["queen", "apple"]]);
+    const text = await nearfield(["search", collection, "--like", "king", "--filter", '{"kind":"fruit"}', "-k", "1"]);
+    expect(text).toEqual({
+      code: 0,
+      stderr: "",
+      stdout: 'near king\napple  1.414214  {"kind":"fruit","tags":["red"]}\n',
+    });
+
+    const exported = await nearfield(["export", collection, "--to", join(folder, "out.parquet"), "--json"]);
+    expect(exported).toMatchObject({ code: 0, stderr: "" });
+    const read = await readAll(join(folder, "out.parquet"));
+    expect(read.ids).toEqual(RECORDS.map(({ id }) => id));
+    expect(read.vectors).toEqual(RECORDS.flatMap(({ vector }) => vector.map(Math.fround)));
+    expect(read.metadata).toEqual(RECORDS.map(({ id: _id, vector: _vector, ...rest }) => rest));
+  });
+
+  it("rejects a bad row with its number, or skips it and tells of it", async () => {
+    const file = await fileOf("bad.jsonl", [RECORDS[0], "nonsense", RECORDS[2], { id: "zero", vector: [0, 0, 0] }]);
+    const refused = await nearfield(["import", file, "--into", collection]);
+    expect(refused).toMatchObject({ code: 1, stdout: "" });
+    expect(refused.stderr).toMatch(/INVALID_VECTOR: got row 1 of .*bad\.jsonl: the line is no JSON.*--on-invalid skip/);
+    const skipped = await nearfield(["import", file, "--into", collection, "--on-invalid", "skip", "--json"]);
+    expect(JSON.parse(skipped.stdout)).toMatchObject({ written: 2, rejected: 2, records: 2 });
+    const told = (await readFile(`${collection}.rejects.jsonl`, "utf8")).trimEnd().split("\n");
+    expect(told.map((line): unknown => JSON.parse(line))).toEqual([
+      { file, row: 1, reason: expect.stringMatching(/no JSON/) },
+      { file, id: "zero", reason: expect.stringMatching(/./) },
+    ]);
+  });
+
+  it("goes on where a kill cut it off, and ends with the same records", async () => {
+    const count = 3000;
+    const file = await fileOf(
+      "many.jsonl",
+      Array.from({ length: count }, (_, i) => ({ id: `r${i}`, vector: [1, i, i * i], n: i })),
+    );
+    const args = ["import", file, "--into", collection, "--group", "100"];
+    const child = spawn(process.execPath, [join(process.cwd(), "dist", "cli.js"), ...args], { stdio: "ignore" });
+    const ended = new Promise((resolve) => child.once("exit", resolve));
+    const checkpoint = async (): Promise<number> => {
+      try {
+        return (JSON.parse(await readFile(`${collection}.import.json`, "utf8")) as { row: number }).row;
+      } catch {
+        return 0;
+      }
+    };
+    while ((await checkpoint()) < 300 && child.exitCode === null) await new Promise((resolve) => setImmediate(resolve));
+    child.kill("SIGKILL");
+    await ended;
+    const durable = await checkpoint();
+    expect(durable).toBeGreaterThanOrEqual(300);
+    expect(durable).toBeLessThan(count);
+    const rest = await nearfield([...args, "--json"]);
+    expect(rest).toMatchObject({ code: 0, stderr: expect.stringMatching(/going on with .*many\.jsonl at row \d+/) });
+    expect(JSON.parse(rest.stdout)).toMatchObject({ records: count, written: count });
+    const opened = await openCollection(collection, { readOnly: true, backend: "cpu" });
+    const [last] = await opened.get([`r${count - 1}`]);
+    expect(last?.metadata).toEqual({ n: count - 1 });
+    await opened.close();
+  });
+
+  it("names rows of several files apart, and refuses files of another width", async () => {
+    const golden = join(process.cwd(), "test", "golden", "v1-f32-cosine");
+    await cp(golden, collection, { recursive: true });
+    const [a, b] = [join(folder, "a.npy"), join(folder, "b.npy")];
+    for (const path of [a, b]) await nearfield(["export", collection, "--to", path]);
+    const into = join(folder, "both.nf");
+    const { stdout } = await nearfield(["import", a, b, "--into", into, "--json"]);
+    const { rowCount } = await readAll(a);
+    expect(JSON.parse(stdout)).toMatchObject({ records: 2 * (rowCount ?? 0) });
+    const narrow = await fileOf("narrow.jsonl", [{ id: "x", vector: [1] }]);
+    const refused = await nearfield(["import", narrow, "--into", into]);
+    expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/INVALID_DIMENSIONS/) });
+  });
+});
+
+describe("export and search", () => {
+  beforeEach(() => cp(join(process.cwd(), "test", "golden", "v1-f32-cosine"), collection, { recursive: true }));
+
+  it("writes matrices with ids beside them, and nothing over a file that is there", async () => {
+    const to = join(folder, "out.npy");
+    const told = await nearfield(["export", collection, "--to", to]);
+    expect(told).toMatchObject({ code: 0, stderr: "", stdout: expect.stringContaining("out.npy.ids.jsonl") });
+    const { rowCount } = await readAll(to);
+    expect((await readFile(`${to}.ids.jsonl`, "utf8")).trimEnd().split("\n")).toHaveLength(rowCount ?? -1);
+    const again = await nearfield(["export", collection, "--to", to]);
+    expect(again).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/there already.*--force/) });
+    expect(await nearfield(["export", collection, "--to", to, "--force"])).toMatchObject({ code: 0 });
+    const unknown = await nearfield(["export", collection, "--to", join(folder, "out.docx")]);
+    expect(unknown).toMatchObject({ code: 1, stderr: expect.stringMatching(/UNSUPPORTED_FORMAT/) });
+  });
+
+  it("finds the record itself first when its own vector is asked for", async () => {
+    const to = join(folder, "queries.fvecs");
+    await nearfield(["export", collection, "--to", to]);
+    const ids = (await readFile(`${to}.ids.jsonl`, "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => (JSON.parse(line) as { id: string }).id);
+    const { stdout } = await nearfield(["search", collection, "--vector-file", to, "-k", "1", "--json"]);
+    const found = stdout
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { query: number; matches: { id: string; distance: number }[] });
+    expect(found.map(({ query }) => query)).toEqual(ids.map((_, i) => i));
+    for (const { query, matches } of found) {
+      expect(matches).toHaveLength(1);
+      expect(matches[0]?.distance).toBeLessThan(1e-6);
+      expect(ids).toContain(matches[0]?.id);
+      expect(query).toBeLessThan(ids.length);
+    }
+  });
+
+  it.each([
+    [["search", "C"], /neither --like nor --vector-file/],
+    [["search", "C", "--like", "a", "--filter", "{"], /must be JSON/],
+    [["search", "C", "--like", "a", "-k", "0"], /1 or more/],
+    [["export", "C"], /required option/],
+    [["import", "none.npy"], /required option/],
+    [["import", "none.npy", "--into", "D", "--precision", "f64"], /Allowed choices/],
+  ])("%j is told in words, with exit code 2", async (args, message) => {
+    const ended = await nearfield(args.map((arg) => (arg === "C" ? collection : arg)));
+    expect(ended).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
+  });
+
+  it("a record or a file that is not there: exit code 1", async () => {
+    for (const args of [
+      ["search", collection, "--like", "nobody"],
+      ["search", collection, "--vector-file", join(folder, "none.npy")],
+      ["import", join(folder, "none.npy"), "--into", join(folder, "new.nf")],
+    ]) {
+      expect(await nearfield(args)).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/NOT_FOUND/) });
+    }
+    await expect(stat(join(folder, "new.nf"))).rejects.toThrow("ENOENT");
+  });
+});
