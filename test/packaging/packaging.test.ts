@@ -119,10 +119,17 @@ describe("package.json", () => {
     expect(await manifest()).toMatchObject({ type: "module", sideEffects: false, license: "MIT" });
   });
 
-  test("depends on comlink, for the command line on commander, and on webgpu only optionally", async () => {
+  test("depends on comlink, on what the command line needs, and on webgpu and apache-arrow only optionally", async () => {
     const { dependencies, optionalDependencies, peerDependencies, devDependencies } = await manifest();
-    expect(Object.keys(dependencies as object)).toEqual(["comlink", "commander"]);
-    expect(Object.keys(optionalDependencies as object)).toEqual(["webgpu"]);
+    expect(Object.keys(dependencies as object)).toEqual([
+      "cli-progress",
+      "comlink",
+      "commander",
+      "csv-parse",
+      "hyparquet",
+      "hyparquet-writer",
+    ]);
+    expect(Object.keys(optionalDependencies as object)).toEqual(["apache-arrow", "webgpu"]);
     expect(peerDependencies).toBeUndefined();
     expect(devDependencies).not.toHaveProperty("webgpu");
   });
