@@ -32,3 +32,11 @@ export function modelName(text: string): ModelFingerprint {
   if (name === "") throw new InvalidArgumentError("It must be a name, or name@revision.");
   return revision === undefined ? { name } : { name, revision };
 }
+
+/** 0 … 1. */
+export function share(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !(value >= 0 && value <= 1))
+    throw new InvalidArgumentError("It must be a number from 0 to 1.");
+  return value;
+}

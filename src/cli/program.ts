@@ -3,6 +3,7 @@ import { Command, CommanderError } from "commander";
 import { NearfieldError } from "../core/errors.ts";
 import { collectionCommands } from "./collection-commands.ts";
 import { CommandFailure } from "./failure.ts";
+import { evalCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { infoCommand } from "./info.ts";
@@ -23,6 +24,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     importCommand(terminal),
     exportCommand(terminal),
     searchCommand(terminal),
+    evalCommand(terminal),
     ...collectionCommands(terminal),
   ];
   for (const command of commands) program.addCommand(command);

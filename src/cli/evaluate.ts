@@ -1,0 +1,233 @@
+/**
+ * `nearfield eval`: how much of the truth a search finds, as a gate for pipelines. A row counts as
+ * found where it is no farther than the k-th true neighbour, 1e-3 relative, as in ann-benchmarks:
+ * among rows at the same distance none is righter than another.
+ */
+import { Command, Option } from "commander";
+import { NearfieldError } from "../core/errors.ts";
+import type { FloatMetric, Precision } from "../core/metric.ts";
+import { referenceDistance } from "../core/reference.ts";
+import type { VectorIndex } from "../engine/contract.ts";
+import { createIndexOn } from "../engine/create-index.ts";
+import { checkIsFree } from "../io/file-output.ts";
+import { openNeighbourSink } from "../io/neighbour-sink.ts";
+import { openVectors, readNeighbours } from "../io/open-source.ts";
+import type { NeighbourLists, VectorBatch, VectorSource } from "../io/vector-source.ts";
+import { platform } from "../node-platform.ts";
+import { atLeastOne, share } from "./arguments.ts";
+import { CommandFailure } from "./failure.ts";
+import { ProgressBar } from "./progress.ts";
+import { type Recall, recallOf } from "./recall.ts";
+import type { Terminal } from "./terminal.ts";
+
+interface EvalOptions {
+  readonly base: string;
+  readonly queries: string;
+  readonly truth?: string;
+  readonly makeTruth?: string;
+  readonly k: number;
+  readonly metric: FloatMetric;
+  readonly precision: Exclude<Precision, "b1">;
+  readonly minRecall?: number;
+  readonly json?: boolean;
+}
+
+const BASE_BATCH = 16_384;
+const QUERY_BATCH = 1024;
+/** Relative distance beyond the k-th true one at which a row still counts as found. */
+const TOLERANCE = 1e-3;
+
+export function evalCommand(terminal: Terminal): Command {
+  return new Command("eval")
+    .description("recall of a search against true neighbours; exits 1 below --min-recall")
+    .requiredOption("--base <file>", "the rows, in any format that import reads")
+    .requiredOption("--queries <file>", "the queries")
+    .option("--truth <file>", "true neighbours, row numbers of the base: .ivecs, .ibin or .npy of integers")
+    .option("--make-truth <file>", "write the true neighbours, found exactly, to .ivecs or .npy instead")
+    .option("-k, --k <neighbours>", "neighbours looked at", atLeastOne, 10)
+    .addOption(
+      new Option("--metric <metric>", "what near means")
+        .choices(["cosine", "dot", "euclidean", "manhattan"])
+        .default("cosine"),
+    )
+    .addOption(
+      new Option("--precision <precision>", "how the rows that are searched are stored")
+        .choices(["f32", "f16", "i8"])
+        .default("f32"),
+    )
+    .option("--min-recall <share>", "exit with 1 where the mean is below, such as 0.95", share)
+    .option("--json", "print JSON")
+    .action((options: EvalOptions) => {
+      if ((options.truth === undefined) === (options.makeTruth === undefined)) {
+        throw new NearfieldError("INVALID_OPTION", {
+          got: options.truth === undefined ? "neither --truth nor --make-truth" : "both --truth and --make-truth",
+          expected: "one of them",
+          remedy: "give the true neighbours, or the file that they shall be written to",
+        });
+      }
+      return options.makeTruth === undefined
+        ? evaluate(options, options.truth ?? "", terminal)
+        : makeTruth(options, options.makeTruth, terminal);
+    });
+}
+
+async function makeTruth(options: EvalOptions, path: string, terminal: Terminal): Promise<void> {
+  await checkIsFree(path);
+  const queries = await openVectors(options.queries);
+  let index: VectorIndex | undefined;
+  try {
+    index = await indexOf(options, "f32", queries.dimensions, terminal);
+    const { k } = options;
+    const sink = await openNeighbourSink(path, Math.min(k, index.rowCount));
+    let count = 0;
+    try {
+      for await (const batch of wholeBatches(queries, QUERY_BATCH)) {
+        if (terminal.interrupted.aborted) throw new CommandFailure("interrupted; nothing was written");
+        const { rows } = await index.search(batch.vectors, { k });
+        await sink.append(rows);
+        count += batch.count;
+      }
+      await sink.finish();
+    } catch (error) {
+      await sink.abort();
+      throw error;
+    }
+    const report = { file: path, queries: count, k: Math.min(k, index.rowCount), rows: index.rowCount };
+    const text = `true neighbours of ${count.toLocaleString("en")} queries, ${report.k} each, → ${path}\n`;
+    await terminal.out(options.json === true ? `${JSON.stringify(report)}\n` : text);
+  } finally {
+    await index?.close();
+    await queries.close();
+  }
+}
+
+async function evaluate(options: EvalOptions, truthPath: string, terminal: Terminal): Promise<void> {
+  const { k, precision, minRecall } = options;
+  const truth = await readNeighbours(truthPath);
+  const queries = await openVectors(options.queries);
+  const opened: VectorIndex[] = [];
+  try {
+    checkTruth(truth, truthPath, k, queries);
+    const exact = await indexOf(options, "f32", queries.dimensions, terminal);
+    opened.push(exact);
+    const searched = precision === "f32" ? exact : await indexOf(options, precision, queries.dimensions, terminal);
+    if (searched !== exact) opened.push(searched);
+    const recalls: number[] = [];
+    for await (const batch of wholeBatches(queries, QUERY_BATCH)) {
+      if (terminal.interrupted.aborted) throw new CommandFailure("interrupted");
+      recalls.push(...(await recallsOf(batch, searched, exact, truth, options)));
+    }
+    if (recalls.length !== truth.count) throw disagreement(truthPath, truth.count, recalls.length);
+    const recall = recallOf(recalls);
+    await terminal.out(
+      options.json === true
+        ? `${JSON.stringify({ ...recall, k, precision, metric: options.metric })}\n`
+        : told(recall, k),
+    );
+    if (minRecall !== undefined && recall.mean < minRecall) {
+      throw new CommandFailure(`recall@${k} is ${recall.mean.toFixed(4)}, below ${minRecall}`);
+    }
+  } finally {
+    for (const index of opened) await index.close();
+    await queries.close();
+  }
+}
+
+function told({ queries, mean, low, high, least }: Recall, k: number): string {
+  return `recall@${k}  ${mean.toFixed(4)}  (95 % interval ${low.toFixed(4)} … ${high.toFixed(4)}), least of a query ${least.toFixed(4)}, ${queries.toLocaleString("en")} queries\n`;
+}
+
+function checkTruth(truth: NeighbourLists, path: string, k: number, { rowCount }: VectorSource): void {
+  if (truth.width < k) {
+    throw new NearfieldError("INVALID_K", {
+      got: `k = ${k}`,
+      expected: `at most ${truth.width}, the neighbours of each query in ${path}`,
+      remedy: "ask for fewer, or make the truth with a larger -k",
+    });
+  }
+  if (rowCount !== undefined && rowCount !== truth.count) throw disagreement(path, truth.count, rowCount);
+}
+
+function disagreement(path: string, lists: number, queries: number): NearfieldError {
+  return new NearfieldError("INVALID_OPTION", {
+    got: `${lists} lists of neighbours in ${path} for ${queries} queries`,
+    expected: "a list for each query",
+    remedy: "give the truth of these queries",
+  });
+}
+
+/** An index of all rows of the base. Rejects where a row is none: numbers of rows must be those of the file. */
+async function indexOf(
+  { base, metric }: EvalOptions,
+  precision: EvalOptions["precision"],
+  dimensions: number,
+  terminal: Terminal,
+): Promise<VectorIndex> {
+  const source = await openVectors(base);
+  const bar = new ProgressBar(terminal, "reading the base", "rows", source.rowCount);
+  let index: VectorIndex | undefined;
+  try {
+    if (source.dimensions !== dimensions) {
+      throw new NearfieldError("INVALID_DIMENSIONS", {
+        got: `rows of ${source.dimensions} elements and queries of ${dimensions}`,
+        expected: "the same",
+        remedy: "give queries of the model that made the base",
+      });
+    }
+    index = await createIndexOn(platform, { dimensions, metric, precision });
+    for await (const { vectors } of wholeBatches(source, BASE_BATCH)) {
+      await index.add(vectors);
+      bar.show(index.rowCount);
+    }
+    return index;
+  } catch (error) {
+    await index?.close();
+    throw error;
+  } finally {
+    bar.stop();
+    await source.close();
+  }
+}
+
+/** Batches that have every row. */
+async function* wholeBatches(source: VectorSource, size: number): AsyncGenerator<VectorBatch, void, void> {
+  for await (const batch of source.batches({ size })) {
+    const [bad] = batch.rejected;
+    if (bad !== undefined) {
+      throw new NearfieldError("INVALID_VECTOR", {
+        got: `row ${bad.row} of ${source.path}: ${bad.reason}`,
+        expected: "a vector in every row",
+        remedy: "repair it",
+        details: bad,
+      });
+    }
+    yield batch;
+  }
+}
+
+/** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. */
+async function recallsOf(
+  { first, count, vectors }: VectorBatch,
+  searched: VectorIndex,
+  exact: VectorIndex,
+  truth: NeighbourLists,
+  { k, metric }: EvalOptions,
+): Promise<number[]> {
+  const { dimensions } = exact;
+  const result = await searched.search(vectors, { k });
+  const recalls: number[] = [];
+  for (let q = 0; q < count; q++) {
+    const query = vectors.subarray(q * dimensions, (q + 1) * dimensions);
+    const at = (first + q) * truth.width;
+    const listed = [...truth.rows.subarray(at, at + k)].filter((row) => row !== 0xffffffff);
+    const found = [...result.rows.subarray(q * result.k, q * result.k + (result.counts[q] ?? 0))];
+    const rows = await exact.get([...listed, ...found]);
+    const distanceOf = (i: number): number =>
+      referenceDistance(metric, query, rows.subarray(i * dimensions, (i + 1) * dimensions));
+    const kth = Math.max(...listed.map((_, i) => distanceOf(i)));
+    const limit = kth + TOLERANCE * Math.abs(kth);
+    const near = found.filter((_, i) => distanceOf(listed.length + i) <= limit).length;
+    recalls.push(listed.length === 0 ? 1 : Math.min(1, near / listed.length));
+  }
+  return recalls;
+}

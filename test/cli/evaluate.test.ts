@@ -1,0 +1,139 @@
+/** eval, run as a pipeline would; its arithmetic on its own. */
+import { mkdtemp, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { recallOf } from "../../src/cli/recall.ts";
+import { referenceDistance } from "../../src/core/reference.ts";
+import { uniform } from "../../src/core/random.ts";
+import { readNeighbours } from "../../src/io/open-source.ts";
+import { bytesOf, npyBytes } from "../io/files.ts";
+import { nearfield } from "./run.ts";
+
+const [N, Q, D, K] = [400, 30, 8, 5];
+let folder = "";
+let base = "";
+let queries = "";
+let truth = "";
+const draw = uniform(11);
+const rows = Float32Array.from({ length: N * D }, () => draw() - 0.5);
+rows.copyWithin(D, 0, D); // row 1 is row 0 again
+const asked = Float32Array.from({ length: Q * D }, () => draw() - 0.5);
+asked.set(rows.subarray(0, D)); // and the first query
+
+beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), "nearfield-eval-"));
+  base = join(folder, "base.npy");
+  queries = join(folder, "queries.npy");
+  truth = join(folder, "truth.ivecs");
+  await writeFile(base, npyBytes("<f4", [N, D], bytesOf(rows)));
+  await writeFile(queries, npyBytes("<f4", [Q, D], bytesOf(asked)));
+  const made = await nearfield([
+    "eval",
+    "--base",
+    base,
+    "--queries",
+    queries,
+    "--make-truth",
+    truth,
+    "-k",
+    String(K),
+    "--json",
+  ]);
+  expect(made).toMatchObject({ code: 0, stderr: "" });
+  expect(JSON.parse(made.stdout)).toEqual({ file: truth, queries: Q, k: K, rows: N });
+});
+afterAll(() => rm(folder, { recursive: true, force: true }));
+
+const evaluate = (...args: string[]): ReturnType<typeof nearfield> =>
+  nearfield(["eval", "--base", base, "--queries", queries, "--truth", truth, "-k", String(K), ...args]);
+
+describe("eval", () => {
+  it("makes the truth that brute force finds, as .ivecs and as .npy", async () => {
+    const lists = await readNeighbours(truth);
+    expect([lists.count, lists.width]).toEqual([Q, K]);
+    for (let q = 0; q < Q; q++) {
+      const query = asked.subarray(q * D, (q + 1) * D);
+      const all = Array.from({ length: N }, (_, row) => ({
+        row,
+        distance: referenceDistance("cosine", query, rows.subarray(row * D, (row + 1) * D)),
+      }));
+      all.sort((a, b) => a.distance - b.distance || a.row - b.row);
+      expect([...lists.rows.subarray(q * K, (q + 1) * K)]).toEqual(all.slice(0, K).map(({ row }) => row));
+    }
+    const npy = join(folder, "truth.npy");
+    await nearfield(["eval", "--base", base, "--queries", queries, "--make-truth", npy, "-k", String(K)]);
+    expect(await readNeighbours(npy)).toEqual(lists);
+    const again = await nearfield(["eval", "--base", base, "--queries", queries, "--make-truth", npy]);
+    expect(again).toMatchObject({ code: 2, stderr: expect.stringMatching(/there already/) });
+  });
+
+  it("finds all of it where rows are searched as they are, and most of it in int8", async () => {
+    const exact = await evaluate("--json", "--min-recall", "1");
+    expect(exact).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(exact.stdout)).toEqual({
+      queries: Q,
+      mean: 1,
+      low: 1,
+      high: 1,
+      least: 1,
+      k: K,
+      precision: "f32",
+      metric: "cosine",
+    });
+    const { mean }: { mean: number } = JSON.parse((await evaluate("--json", "--precision", "i8")).stdout);
+    expect(mean).toBeGreaterThan(0.9);
+    expect((await evaluate()).stdout).toMatch(
+      /^recall@5 {2}1\.0000 {2}\(95 % interval 1\.0000 … 1\.0000\), least of a query 1\.0000, 30 queries\n$/,
+    );
+  });
+
+  it("takes rows at the same distance for the same, and exits with 1 below --min-recall", async () => {
+    const lists = await readNeighbours(truth);
+    const tied = Int32Array.from(lists.rows, (row) => (row === 0 ? 1 : row === 1 ? 0 : row));
+    const write = async (name: string, values: Int32Array): Promise<string> => {
+      const path = join(folder, name);
+      await writeFile(path, npyBytes("<i4", [Q, K], bytesOf(values)));
+      return path;
+    };
+    const path = await write("tied.npy", tied);
+    expect(await evaluate("--truth", path, "--min-recall", "1")).toMatchObject({ code: 0 });
+    // Truths that are too near to be beaten: of each query the best row alone, K times.
+    const strict = await write(
+      "strict.npy",
+      Int32Array.from({ length: Q * K }, (_, i) => lists.rows[i - (i % K)] ?? 0),
+    );
+    const failed = await evaluate("--truth", strict, "--min-recall", "0.9");
+    expect(failed).toMatchObject({
+      code: 1,
+      stdout: expect.stringMatching(/^recall@5/),
+      stderr: expect.stringMatching(/^nearfield: recall@5 is 0\.2\d+, below 0\.9\n$/),
+    });
+  });
+
+  it.each<[args: string[], code: number, message: RegExp]>([
+    [["-k", "6"], 2, /INVALID_K.*at most 5/],
+    [["--min-recall", "2"], 2, /from 0 to 1/],
+    [["--metric", "hamming"], 2, /Allowed choices/],
+    [["--make-truth", "x.npy"], 2, /both --truth and --make-truth/],
+    [["--queries", "BASE"], 2, /30 lists of neighbours.*400 queries/],
+    [["--truth", "BASE"], 1, /UNSUPPORTED_FORMAT.*row numbers/],
+  ])("%j is refused with exit code %i", async (args, code, message) => {
+    const ended = await evaluate(...args.map((arg) => (arg === "BASE" ? base : arg)));
+    expect(ended).toMatchObject({ code, stdout: "", stderr: expect.stringMatching(message) });
+  });
+});
+
+describe("recall", () => {
+  it("is a mean with its interval and the worst query", () => {
+    expect(recallOf([1, 1, 1])).toEqual({ queries: 3, mean: 1, low: 1, high: 1, least: 1 });
+    const { mean, low, high, least } = recallOf([0.5, 1, 1, 0.5]);
+    expect([mean, least]).toEqual([0.75, 0.5]);
+    // sd = √(4 · 0.0625 / 3), of the mean a half of it.
+    const error = 1.96 * (Math.sqrt(0.25 / 3) / 2);
+    expect(low).toBeCloseTo(0.75 - error, 12);
+    expect(high).toBeCloseTo(Math.min(1, 0.75 + error), 12);
+    expect(recallOf([0.5])).toMatchObject({ low: 0, high: 1 });
+    expect(recallOf([])).toMatchObject({ queries: 0, mean: 0 });
+  });
+});
