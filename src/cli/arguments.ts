@@ -40,3 +40,9 @@ export function share(text: string): number {
     throw new InvalidArgumentError("It must be a number from 0 to 1.");
   return value;
 }
+
+export function finiteNumber(text: string): number {
+  const value = Number(text);
+  if (text.trim() === "" || !Number.isFinite(value)) throw new InvalidArgumentError("It must be a number.");
+  return value;
+}

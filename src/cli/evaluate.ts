@@ -8,15 +8,13 @@ import { NearfieldError } from "../core/errors.ts";
 import type { FloatMetric, Precision } from "../core/metric.ts";
 import { referenceDistance } from "../core/reference.ts";
 import type { VectorIndex } from "../engine/contract.ts";
-import { createIndexOn } from "../engine/create-index.ts";
 import { checkIsFree } from "../io/file-output.ts";
 import { openNeighbourSink } from "../io/neighbour-sink.ts";
 import { openVectors, readNeighbours } from "../io/open-source.ts";
 import type { NeighbourLists, VectorBatch, VectorSource } from "../io/vector-source.ts";
-import { platform } from "../node-platform.ts";
 import { atLeastOne, share } from "./arguments.ts";
+import { indexOfFile, wholeBatches } from "./base-index.ts";
 import { CommandFailure } from "./failure.ts";
-import { ProgressBar } from "./progress.ts";
 import { type Recall, recallOf } from "./recall.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -32,7 +30,6 @@ interface EvalOptions {
   readonly json?: boolean;
 }
 
-const BASE_BATCH = 16_384;
 const QUERY_BATCH = 1024;
 /** Relative distance beyond the k-th true one at which a row still counts as found. */
 const TOLERANCE = 1e-3;
@@ -76,7 +73,7 @@ async function makeTruth(options: EvalOptions, path: string, terminal: Terminal)
   const queries = await openVectors(options.queries);
   let index: VectorIndex | undefined;
   try {
-    index = await indexOf(options, "f32", queries.dimensions, terminal);
+    index = await indexOfFile({ ...options, precision: "f32", dimensions: queries.dimensions }, terminal);
     const { k } = options;
     const sink = await openNeighbourSink(path, Math.min(k, index.rowCount));
     let count = 0;
@@ -108,9 +105,10 @@ async function evaluate(options: EvalOptions, truthPath: string, terminal: Termi
   const opened: VectorIndex[] = [];
   try {
     checkTruth(truth, truthPath, k, queries);
-    const exact = await indexOf(options, "f32", queries.dimensions, terminal);
+    const exact = await indexOfFile({ ...options, precision: "f32", dimensions: queries.dimensions }, terminal);
     opened.push(exact);
-    const searched = precision === "f32" ? exact : await indexOf(options, precision, queries.dimensions, terminal);
+    const searched =
+      precision === "f32" ? exact : await indexOfFile({ ...options, dimensions: queries.dimensions }, terminal);
     if (searched !== exact) opened.push(searched);
     const recalls: number[] = [];
     for await (const batch of wholeBatches(queries, QUERY_BATCH)) {
@@ -154,55 +152,6 @@ function disagreement(path: string, lists: number, queries: number): NearfieldEr
     expected: "a list for each query",
     remedy: "give the truth of these queries",
   });
-}
-
-/** An index of all rows of the base. Rejects where a row is none: numbers of rows must be those of the file. */
-async function indexOf(
-  { base, metric }: EvalOptions,
-  precision: EvalOptions["precision"],
-  dimensions: number,
-  terminal: Terminal,
-): Promise<VectorIndex> {
-  const source = await openVectors(base);
-  const bar = new ProgressBar(terminal, "reading the base", "rows", source.rowCount);
-  let index: VectorIndex | undefined;
-  try {
-    if (source.dimensions !== dimensions) {
-      throw new NearfieldError("INVALID_DIMENSIONS", {
-        got: `rows of ${source.dimensions} elements and queries of ${dimensions}`,
-        expected: "the same",
-        remedy: "give queries of the model that made the base",
-      });
-    }
-    index = await createIndexOn(platform, { dimensions, metric, precision });
-    for await (const { vectors } of wholeBatches(source, BASE_BATCH)) {
-      await index.add(vectors);
-      bar.show(index.rowCount);
-    }
-    return index;
-  } catch (error) {
-    await index?.close();
-    throw error;
-  } finally {
-    bar.stop();
-    await source.close();
-  }
-}
-
-/** Batches that have every row. */
-async function* wholeBatches(source: VectorSource, size: number): AsyncGenerator<VectorBatch, void, void> {
-  for await (const batch of source.batches({ size })) {
-    const [bad] = batch.rejected;
-    if (bad !== undefined) {
-      throw new NearfieldError("INVALID_VECTOR", {
-        got: `row ${bad.row} of ${source.path}: ${bad.reason}`,
-        expected: "a vector in every row",
-        remedy: "repair it",
-        details: bad,
-      });
-    }
-    yield batch;
-  }
 }
 
 /** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. */

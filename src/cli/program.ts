@@ -7,6 +7,7 @@ import { evalCommand } from "./evaluate.ts";
 import { exportCommand } from "./export.ts";
 import { importCommand } from "./import.ts";
 import { infoCommand } from "./info.ts";
+import { scoreCommand } from "./score.ts";
 import { searchCommand } from "./search.ts";
 import type { Terminal } from "./terminal.ts";
 import { packageVersion } from "./versions.ts";
@@ -24,6 +25,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     importCommand(terminal),
     exportCommand(terminal),
     searchCommand(terminal),
+    scoreCommand(terminal),
     evalCommand(terminal),
     ...collectionCommands(terminal),
   ];

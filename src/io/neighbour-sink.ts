@@ -40,6 +40,31 @@ export async function openNeighbourSink(path: string, width: number): Promise<Ne
   };
 }
 
+/** Writes a matrix of float32 as .npy, such as the distances beside row numbers. */
+export async function openMatrixSink(
+  path: string,
+  width: number,
+): Promise<{
+  append(values: Float32Array): Promise<void>;
+  finish(): Promise<void>;
+  abort(): Promise<void>;
+}> {
+  const output = await FileOutput.create(path);
+  let count = 0;
+  await output.append(npyHeader("f4", 0, width));
+  return {
+    async append(values) {
+      count += values.length / width;
+      await output.append(new Uint8Array(values.slice().buffer));
+    },
+    async finish() {
+      await output.patch(0, npyHeader("f4", count, width));
+      await output.finish();
+    },
+    abort: () => output.abort(),
+  };
+}
+
 function withWidths(rows: Uint32Array, lists: number, width: number): Uint32Array {
   const words = new Uint32Array(lists * (width + 1));
   for (let list = 0; list < lists; list++) {

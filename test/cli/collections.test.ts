@@ -29,7 +29,7 @@ describe("nearfield", () => {
     expect(name).toBe("nearfield");
   });
 
-  it.each(["info", "import", "export", "search", "eval", "verify", "versions", "tag", "restore", "compact"])(
+  it.each(["info", "import", "export", "search", "score", "eval", "verify", "versions", "tag", "restore", "compact"])(
     "%s has a help of its own",
     async (command) => {
       const help = await nearfield([command, "--help"]);

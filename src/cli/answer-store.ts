@@ -1,0 +1,113 @@
+/**
+ * Answers on the way to their file: a folder with the row numbers, the distances, and how many
+ * queries of them are durable. What lies behind that number is cut off when the work goes on, so a
+ * kill at any instant costs the time since the last checkpoint and changes nothing.
+ */
+import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { syncFolder } from "../io/file-output.ts";
+import type { Answers } from "./score-base.ts";
+
+export class AnswerStore {
+  readonly #folder: string;
+  readonly #facts: string;
+  readonly #k: number;
+  readonly #rows: FileHandle;
+  readonly #distances: FileHandle;
+  #done: number;
+
+  private constructor(folder: string, facts: string, k: number, rows: FileHandle, distances: FileHandle, done: number) {
+    this.#folder = folder;
+    this.#facts = facts;
+    this.#k = k;
+    this.#rows = rows;
+    this.#distances = distances;
+    this.#done = done;
+  }
+
+  /** `facts`: what is scored, and how; answers of other facts are thrown away. */
+  static async open(folder: string, facts: string, k: number): Promise<AnswerStore> {
+    const done = await doneOf(folder, facts);
+    if (done === 0) await rm(folder, { recursive: true, force: true });
+    await mkdir(folder, { recursive: true });
+    const [rows, distances] = [await openAt(join(folder, "rows.u32")), await openAt(join(folder, "distances.f32"))];
+    for (const handle of [rows, distances]) await handle.truncate(done * k * 4);
+    return new AnswerStore(folder, facts, k, rows, distances, done);
+  }
+
+  /** Queries whose answers are here. */
+  get done(): number {
+    return this.#done;
+  }
+
+  async append({ rows, distances }: Answers): Promise<void> {
+    const at = this.#done * this.#k * 4;
+    await writeAt(this.#rows, rows, at);
+    await writeAt(this.#distances, distances, at);
+    this.#done += rows.length / this.#k;
+  }
+
+  /** Makes what is here last. */
+  async checkpoint(): Promise<void> {
+    await Promise.all([this.#rows.sync(), this.#distances.sync()]);
+    const path = join(this.#folder, "checkpoint.json");
+    await writeFile(`${path}.partial`, JSON.stringify({ facts: this.#facts, done: this.#done }), { flush: true });
+    await rename(`${path}.partial`, path);
+    await syncFolder(this.#folder);
+  }
+
+  /** All answers, in order, at most `size` queries at a time. */
+  async *answers(size: number): AsyncGenerator<Answers, void, void> {
+    for (let query = 0; query < this.#done; query += size) {
+      const length = Math.min(size, this.#done - query) * this.#k;
+      const rows = new Uint32Array(length);
+      const distances = new Float32Array(length);
+      await readAt(this.#rows, rows, query * this.#k * 4);
+      await readAt(this.#distances, distances, query * this.#k * 4);
+      yield { rows, distances };
+    }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([this.#rows.close(), this.#distances.close()]);
+  }
+
+  /** After `close`, once the answers are elsewhere. */
+  remove(): Promise<void> {
+    return rm(this.#folder, { recursive: true, force: true });
+  }
+}
+
+async function doneOf(folder: string, facts: string): Promise<number> {
+  try {
+    const found = JSON.parse(await readFile(join(folder, "checkpoint.json"), "utf8")) as {
+      facts: string;
+      done: number;
+    };
+    return found.facts === facts ? found.done : 0;
+  } catch {
+    return 0; // nothing was checkpointed
+  }
+}
+
+/** For reading and writing, made where it is not there. */
+async function openAt(path: string): Promise<FileHandle> {
+  await (await open(path, "a")).close();
+  return open(path, "r+");
+}
+
+async function writeAt(handle: FileHandle, words: Uint32Array | Float32Array, offset: number): Promise<void> {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  for (let done = 0; done < bytes.length; ) {
+    done += (await handle.write(bytes, done, bytes.length - done, offset + done)).bytesWritten;
+  }
+}
+
+async function readAt(handle: FileHandle, words: Uint32Array | Float32Array, offset: number): Promise<void> {
+  const bytes = new Uint8Array(words.buffer, words.byteOffset, words.byteLength);
+  for (let done = 0; done < bytes.length; ) {
+    const { bytesRead } = await handle.read(bytes, done, bytes.length - done, offset + done);
+    if (bytesRead === 0) throw new Error("answers end before their number");
+    done += bytesRead;
+  }
+}

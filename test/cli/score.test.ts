@@ -1,0 +1,185 @@
+/** score, run as a batch job would: right, resumable, bounded. */
+import { spawn } from "node:child_process";
+import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { uniform } from "../../src/core/random.ts";
+import { reference } from "../../src/core/reference.ts";
+import { readNeighbours } from "../../src/io/open-source.ts";
+import { bytesOf, npyBytes, readAll } from "../io/files.ts";
+import { nearfield } from "./run.ts";
+
+const [N, Q, D] = [300, 2500, 6];
+const draw = uniform(5);
+const rows = Float32Array.from({ length: N * D }, () => draw() - 0.5);
+const asked = Float32Array.from({ length: Q * D }, () => draw() - 0.5);
+
+let folder = "";
+let base = "";
+let queries = "";
+beforeEach(async () => {
+  folder = await mkdtemp(join(tmpdir(), "nearfield-score-"));
+  base = join(folder, "base.npy");
+  queries = join(folder, "queries.npy");
+  await writeFile(base, npyBytes("<f4", [N, D], bytesOf(rows)));
+  await writeFile(queries, npyBytes("<f4", [Q, D], bytesOf(asked)));
+});
+afterEach(() => rm(folder, { recursive: true, force: true }));
+
+const score = (...args: string[]): ReturnType<typeof nearfield> =>
+  nearfield(["score", "--base", base, "--queries", queries, "-k", "3", ...args]);
+
+/** Rows and distances that brute force finds. */
+function truthOf(query: Float32Array, k: number): { row: number; distance: number }[] {
+  return reference({ metric: "cosine", rows, dimensions: D, query, k });
+}
+
+describe("score", () => {
+  it("writes the nearest rows of every query, with their distances", async () => {
+    const out = join(folder, "near.npy");
+    const scored = await score("--out", out, "--json");
+    expect(scored).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(scored.stdout)).toMatchObject({
+      file: out,
+      queries: Q,
+      k: 3,
+      queriesPerSecond: expect.any(Number),
+      read: expect.any(Number),
+    });
+    const found = await readNeighbours(out);
+    const distances = (await readAll(join(folder, "near.distances.npy"))).vectors;
+    expect([found.count, found.width, distances.length]).toEqual([Q, 3, Q * 3]);
+    for (const q of [0, 1, 1023, 1024, 2047, 2048, Q - 1]) {
+      const truth = truthOf(asked.subarray(q * D, (q + 1) * D), 3);
+      expect([...found.rows.subarray(q * 3, q * 3 + 3)]).toEqual(truth.map(({ row }) => row));
+      expect(distances.slice(q * 3, q * 3 + 3)).toEqual(truth.map(({ distance }) => distance));
+    }
+    expect((await readdir(folder)).sort()).toEqual(["base.npy", "near.distances.npy", "near.npy", "queries.npy"]);
+    expect(await score("--out", out)).toMatchObject({ code: 2, stderr: expect.stringMatching(/there already/) });
+  });
+
+  it("builds the neighbour graph of a file, without a row itself, and fills up with none", async () => {
+    const out = join(folder, "graph.ivecs");
+    const scored = await nearfield([
+      "score",
+      "--base",
+      base,
+      "--queries",
+      base,
+      "--out",
+      out,
+      "-k",
+      String(N + 2),
+      "--exclude-self",
+    ]);
+    expect(scored).toMatchObject({
+      code: 0,
+      stdout: expect.stringMatching(/^300 queries → .*graph\.ivecs: [\d,]+ queries\/s; waited/),
+    });
+    const { rows: graph, width } = await readNeighbours(out);
+    expect(width).toBe(N + 2);
+    for (let q = 0; q < N; q++) {
+      const list = [...graph.subarray(q * width, (q + 1) * width)];
+      expect(list).not.toContain(q);
+      expect(new Set(list).size).toBe(N); // all others, and "none"
+      expect(list.slice(N - 1)).toEqual([0xffffffff, 0xffffffff, 0xffffffff]);
+    }
+  });
+
+  it("scores a collection with a filter, and names its records", async () => {
+    const lines = Array.from({ length: 40 }, (_, i) =>
+      JSON.stringify({ id: `r${i}`, vector: [...rows.subarray(i * D, (i + 1) * D)], even: i % 2 === 0 }),
+    );
+    await writeFile(join(folder, "records.jsonl"), lines.join("\n"));
+    const collection = join(folder, "records.nf");
+    await nearfield(["import", join(folder, "records.jsonl"), "--into", collection]);
+    const out = join(folder, "near.jsonl");
+    const args = ["score", "--base", collection, "--queries", collection, "--out", out, "-k", "3", "--exclude-self"];
+    expect(await nearfield([...args, "--filter", '{"even":true}', "--max-distance", "0.5"])).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    const answers = (await readFile(out, "utf8"))
+      .trimEnd()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { query: string; matches: { id: string; distance: number }[] });
+    expect(answers.map(({ query }) => query)).toEqual(Array.from({ length: 40 }, (_, i) => `r${i}`));
+    for (const { query, matches } of answers) {
+      const own = Number(query.slice(1));
+      const truth = reference({
+        metric: "cosine",
+        rows: rows.subarray(0, 40 * D),
+        dimensions: D,
+        query: rows.subarray(own * D, (own + 1) * D),
+        k: 40,
+      })
+        .filter(({ row, distance }) => row !== own && row % 2 === 0 && distance <= 0.5)
+        .slice(0, 3);
+      expect(matches).toEqual(truth.map(({ row, distance }) => ({ id: `r${row}`, distance })));
+    }
+  });
+
+  it.each(["SIGKILL", "SIGINT"] as const)(
+    "goes on after %s, with the same bytes in the end",
+    async (signal) => {
+      const many = join(folder, "many.npy");
+      const count = 400_000;
+      await writeFile(
+        many,
+        npyBytes("<f4", [count, D], bytesOf(Float32Array.from({ length: count * D }, () => draw() - 0.5))),
+      );
+      const whole = join(folder, "whole.ivecs");
+      const args = (out: string): string[] => [
+        "score",
+        "--base",
+        base,
+        "--queries",
+        many,
+        "-k",
+        "3",
+        "--out",
+        out,
+        "--checkpoint",
+        "1",
+      ];
+      expect(await nearfield(args(whole))).toMatchObject({ code: 0 });
+      const out = join(folder, "cut.ivecs");
+      const child = spawn(process.execPath, [join(process.cwd(), "dist", "cli.js"), ...args(out)], {
+        stdio: ["ignore", "ignore", "pipe"],
+      });
+      let told = "";
+      child.stderr.on("data", (chunk: Buffer) => (told += chunk.toString()));
+      const ended = new Promise<number | null>((resolve) => child.once("close", resolve));
+      // Once answers are there: after a kill those since the last checkpoint are found again.
+      const bytes = (): Promise<number> =>
+        readFile(join(`${out}.answers`, "rows.u32")).then(
+          ({ length }) => length,
+          () => 0,
+        );
+      while ((await bytes()) < 20_000 * 12 && child.exitCode === null)
+        await new Promise((resolve) => setImmediate(resolve));
+      child.kill(signal);
+      const code = await ended;
+      if (signal === "SIGINT") {
+        expect(code).toBe(1);
+        expect(told).toMatch(/interrupted after \d+ queries; the same command goes on from there/);
+      }
+      const rest = await nearfield(args(out));
+      expect(rest.code).toBe(0);
+      if (signal === "SIGINT") expect(rest.stderr).toMatch(/going on at query \d+/);
+      expect((await readFile(out)).equals(await readFile(whole))).toBe(true);
+      expect(await readdir(folder)).not.toContain("cut.ivecs.answers");
+    },
+    120_000,
+  );
+
+  it.each<[args: string[], message: RegExp]>([
+    [["--out", "x.parquet"], /INVALID_OPTION.*\.npy, \.ivecs or \.jsonl/],
+    [["--out", "x.npy", "--exclude-self"], /the same file or collection/],
+    [["--out", "x.npy", "--filter", "{}"], /a collection as the base/],
+    [["--out", "x.npy", "--checkpoint", "0"], /1 or more/],
+  ])("%j is refused with exit code 2", async (args, message) => {
+    expect(await score(...args)).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
+  });
+});
