@@ -233,13 +233,14 @@ class CaseRun {
     this.#timing.timestamps = 1;
     try {
       await warmUp(this.#options.bench.device, WARM_MS);
-      await this.#repeated(COMPUTE_MS, async (turn) => {
+      const amiss = await this.#repeated(COMPUTE_MS, async (turn) => {
         const before = totalOf(kernelTimes(this.#index));
         const result = await this.#search(turn);
         const after = totalOf(kernelTimes(this.#index));
         if (before !== undefined && after !== undefined) compute.push(after - before);
         return result;
       });
+      if (amiss !== undefined) return amiss;
     } finally {
       this.#timing.timestamps = 0;
     }

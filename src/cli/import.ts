@@ -218,7 +218,7 @@ function* recordsOf(
   isOneOfMany: boolean,
 ): Generator<VectorRecord, void, void> {
   // Numbers of rows name records of one file only.
-  const prefix = isOneOfMany && ids === undefined ? `${basename(path)}:` : "";
+  const prefix = isOneOfMany ? `${basename(path)}:` : "";
   for (const [i, row] of rows.entries()) {
     const fields = metadata?.[i];
     yield {

@@ -5,6 +5,7 @@ import type { Filter } from "../collection/filter.ts";
 import { NearfieldError } from "../core/errors.ts";
 import { openVectors } from "../io/open-source.ts";
 import { atLeastOne, filterJson } from "./arguments.ts";
+import { wholeBatches } from "./base-index.ts";
 import type { Terminal } from "./terminal.ts";
 import { withCollection } from "./with-collection.ts";
 
@@ -71,16 +72,7 @@ async function* answersOf(
         remedy: "give vectors of the model that made the collection's",
       });
     }
-    for await (const { rows, vectors, rejected } of source.batches({ size: BATCH })) {
-      const [bad] = rejected;
-      if (bad !== undefined) {
-        throw new NearfieldError("INVALID_VECTOR", {
-          got: `row ${bad.row} of ${source.path}: ${bad.reason}`,
-          expected: "a vector in every row",
-          remedy: "repair it",
-          details: bad,
-        });
-      }
+    for await (const { rows, vectors } of wholeBatches(source, BATCH)) {
       const { results } = await collection.queryBatch({ vectors, ...wanted });
       for (const [i, matches] of results.entries()) yield { query: rows[i] ?? 0, matches };
     }

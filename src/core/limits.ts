@@ -364,6 +364,6 @@ export const IO_LIMITS = {
   /** Rows, and bytes unpacked, of a Parquet row group: it is read as a whole. */
   groupRows: 16_777_216,
   groupBytes: 1_073_741_824,
-  /** Rows that a Parquet row group or an Arrow record batch is written with. */
+  /** Rows of a Parquet row group that is written. */
   writtenGroupRows: 16_384,
 } as const;

@@ -10,7 +10,7 @@ import { IO_LIMITS } from "../core/limits.ts";
 import { corrupt, type FileBytes, unsupported } from "./file-bytes.ts";
 import { plainValues } from "./plain-values.ts";
 import { fieldNames, type Fields, firstOf, recordBatches, widthAmong } from "./record-batch.ts";
-import type { BatchOptions, FieldNames, VectorSource } from "./vector-source.ts";
+import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 const COMPRESSORS: Compressors = {
   GZIP: (input, outputLength) => gunzipSync(input, { maxOutputLength: outputLength }),
@@ -27,32 +27,13 @@ export async function parquetSource(file: FileBytes, fields: FieldNames): Promis
     dimensions,
     rowCount: reader.rowCount,
     sizeBytes: file.size,
-    batches: (options) => batchesOf(reader, options, dimensions, names),
+    batches(options) {
+      // Whole groups before `from` are not even read.
+      const begin = reader.rowsBefore(options.from ?? 0);
+      return recordBatches(reader.records(begin), options, dimensions, names, begin);
+    },
     close: () => file.close(),
   };
-}
-
-async function* batchesOf(
-  reader: GroupReader,
-  { from = 0, size }: BatchOptions,
-  dimensions: number,
-  names: { readonly id: string; readonly vector: string },
-): ReturnType<VectorSource["batches"]> {
-  // Whole groups before `from` are not even read.
-  const skipped = reader.rowsBefore(from);
-  for await (const batch of recordBatches(reader.records(skipped), { from: from - skipped, size }, dimensions, names)) {
-    const ids = batch.ids ?? [];
-    yield {
-      ...batch,
-      first: batch.first + skipped,
-      rows: batch.rows.map((row) => row + skipped),
-      ids:
-        skipped === 0
-          ? ids
-          : ids.map((id, i) => (id === String(batch.rows[i]) ? String((batch.rows[i] ?? 0) + skipped) : id)),
-      rejected: batch.rejected.map(({ row, reason }) => ({ row: row + skipped, reason })),
-    };
-  }
 }
 
 class GroupReader {

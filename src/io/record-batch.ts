@@ -46,7 +46,7 @@ class RecordBatch {
   readonly #names: { readonly id: string; readonly vector: string };
   readonly #rows: number[] = [];
   readonly #vectors: Float32Array;
-  readonly #ids: string[] = [];
+  readonly #ids: (string | undefined)[] = [];
   readonly #metadata: Fields[] = [];
   readonly #rejected: RejectedRow[] = [];
   #count = 0;
@@ -85,7 +85,7 @@ class RecordBatch {
       return;
     }
     this.#rows.push(row);
-    this.#ids.push(isAbsent ? String(row) : String(id));
+    this.#ids.push(isAbsent ? undefined : String(id));
     this.#metadata.push(rest);
     this.#count++;
   }
@@ -126,14 +126,15 @@ class RecordBatch {
   }
 }
 
-/** A source's rows, of which the first `from` are read over, in batches. `undefined` among them: a row that could not be read, with its reason. */
+/** A source's rows from number `from` on, in batches; those before are read over. `begin`: the number of the first that `rows` yields. */
 export async function* recordBatches(
   rows: AsyncIterable<Fields | { readonly unreadable: string }>,
   { from = 0, size }: { readonly from?: number; readonly size: number },
   dimensions: number,
   names: { readonly id: string; readonly vector: string },
+  begin = 0,
 ): AsyncGenerator<VectorBatch, void, void> {
-  let number = 0;
+  let number = begin;
   let batch = new RecordBatch(from, size, dimensions, names);
   for await (const row of rows) {
     if (number++ < from) continue;

@@ -10,8 +10,8 @@ export interface VectorBatch {
   readonly rows: Uint32Array;
   /** [rows × dimensions] */
   readonly vectors: Float32Array;
-  /** [rows], where the file has ids; a row without one has its number. */
-  readonly ids?: readonly string[];
+  /** [rows], where the format has ids; undefined for a row without one, which its number names within the file. */
+  readonly ids?: readonly (string | undefined)[];
   /** [rows], where the file has more than ids and vectors: whatever stands there, unchecked. */
   readonly metadata?: readonly Readonly<Record<string, unknown>>[];
   /** Rows that hold no vector of the right width, in the order of the file. */

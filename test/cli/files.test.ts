@@ -109,6 +109,15 @@ describe("import", () => {
     const { stdout } = await nearfield(["import", a, b, "--into", into, "--json"]);
     const { rowCount } = await readAll(a);
     expect(JSON.parse(stdout)).toMatchObject({ records: 2 * (rowCount ?? 0) });
+    const nameless = [1, 2].map((x) => fileOf(`nameless${x}.jsonl`, [{ vector: [x, 1] }, { vector: [x, 2] }]));
+    const apart = await nearfield([
+      "import",
+      ...(await Promise.all(nameless)),
+      "--into",
+      join(folder, "apart.nf"),
+      "--json",
+    ]);
+    expect(JSON.parse(apart.stdout)).toMatchObject({ records: 4, written: 4 });
     const narrow = await fileOf("narrow.jsonl", [{ id: "x", vector: [1] }]);
     const refused = await nearfield(["import", narrow, "--into", into]);
     expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/INVALID_DIMENSIONS/) });

@@ -75,7 +75,7 @@ export async function readAll(
       rowCount: source.rowCount,
       rows: batches.flatMap(({ rows }) => [...rows]),
       vectors: batches.flatMap(({ vectors }) => [...vectors]),
-      ids: batches.flatMap(({ ids = [] }) => [...ids]),
+      ids: batches.flatMap(({ rows, ids = [] }) => ids.map((id, i) => id ?? `row ${rows[i]}`)),
       metadata: batches.flatMap(({ metadata = [] }) => metadata.map((fields) => ({ ...fields }))),
       rejected: batches.flatMap(({ rejected }) => [...rejected]),
     };

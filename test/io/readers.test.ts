@@ -172,7 +172,7 @@ describe("JSON lines", () => {
       rowCount: undefined,
       rows: [0, 1, 2, 8],
       vectors: [1, 2, 3, 4, 5, 6, 9, 10],
-      ids: ["a", "1", "7", "c"],
+      ids: ["a", "row 1", "7", "c"],
       metadata: [{ kind: "x", n: 1 }, { tags: ["p", "q"] }, {}, {}],
     });
     expect(read.rejected.map(({ row }) => row)).toEqual([3, 4, 5, 6, 7]);
@@ -248,6 +248,16 @@ describe("Parquet and Arrow, as other tools write them", () => {
     });
     expect(read.metadata[0]).toEqual({ year: 1, at: "1970-01-01T00:00:00.000Z", note: "x" });
     expect(read.metadata[4]).toEqual({ year: "1152921504606846976", at: "1970-01-01T00:00:00.000Z", note: "z" });
+    // An id that looks like a row's number within its group stays what it is.
+    const numbered = parquetWriteBuffer({
+      columnData: [
+        { name: "id", data: ["9", "8", "0", null, "1"] },
+        { name: "vector", data: vectors },
+      ],
+      rowGroupSize: 2,
+    });
+    const other = await fileOf(folder, ".parquet", new Uint8Array(numbered));
+    expect(await readAll(other, { from: 2, size: 2 })).toMatchObject({ rows: [2, 3, 4], ids: ["0", "row 3", "1"] });
     expect(await readAll(path, { from: 3, size: 4 })).toMatchObject({
       rows: [3, 4],
       ids: ["d", "e"],
