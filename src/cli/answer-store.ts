@@ -5,7 +5,7 @@
  */
 import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { syncFolder } from "../io/file-output.ts";
+import { syncPath } from "../io/file-output.ts";
 import type { Answers } from "./score-base.ts";
 
 export class AnswerStore {
@@ -53,7 +53,7 @@ export class AnswerStore {
     const path = join(this.#folder, "checkpoint.json");
     await writeFile(`${path}.partial`, JSON.stringify({ facts: this.#facts, done: this.#done }), { flush: true });
     await rename(`${path}.partial`, path);
-    await syncFolder(this.#folder);
+    await syncPath(this.#folder);
   }
 
   /** All answers, in order, at most `size` queries at a time. */

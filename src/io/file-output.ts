@@ -23,8 +23,8 @@ export function partialName(path: string): string {
   return `${path}.partial`;
 }
 
-/** Makes the rename of a file in a folder last. */
-export async function syncFolder(path: string): Promise<void> {
+/** Makes what a file holds, or the names in a folder, last. */
+export async function syncPath(path: string): Promise<void> {
   const handle = await open(path, "r");
   try {
     await handle.sync();
@@ -95,7 +95,7 @@ export class FileOutput {
     await this.#handle.sync();
     await this.#handle.close();
     await rename(partialName(this.path), this.path);
-    await syncFolder(dirname(this.path));
+    await syncPath(dirname(this.path));
   }
 
   /** Leaves nothing behind. */

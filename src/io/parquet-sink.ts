@@ -3,7 +3,7 @@ import { rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import type { SchemaElement } from "hyparquet";
 import { IO_LIMITS } from "../core/limits.ts";
-import { partialName, syncFolder } from "./file-output.ts";
+import { partialName, syncPath } from "./file-output.ts";
 import type { ColumnKind, SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 export async function openParquetSink(
@@ -38,8 +38,9 @@ export async function openParquetSink(
     },
     async finish() {
       await writer.finish();
+      await syncPath(partial);
       await rename(partial, path);
-      await syncFolder(dirname(path));
+      await syncPath(dirname(path));
     },
     abort: () => rm(partial, { force: true }),
   };
