@@ -1,4 +1,5 @@
 /** Where the bytes of the kernels come from: inlined by vite.plugins.ts, or the package's file `kernels.wasm`. */
+import { inflated } from "../core/inlined-wasm.ts";
 import simd from "./assembly/index.ts?wasm-bytes";
 import relaxed from "./assembly/relaxed.ts?wasm-bytes=relaxed-simd";
 import type { KernelBytes } from "./kernels.ts";
@@ -16,10 +17,4 @@ export function splitKernels(file: Uint8Array<ArrayBuffer>): KernelBytes {
   const section = customSection(file, "relaxed");
   if (section === undefined) throw new Error("no relaxed build inside");
   return { simd: file, relaxed: section };
-}
-
-async function inflated(base64: string): Promise<Uint8Array<ArrayBuffer>> {
-  const deflated = Uint8Array.from(atob(base64), (character) => character.charCodeAt(0));
-  const bytes = new Blob([deflated]).stream().pipeThrough(new DecompressionStream("deflate-raw"));
-  return new Uint8Array(await new Response(bytes).arrayBuffer());
 }

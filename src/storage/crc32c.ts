@@ -5,7 +5,10 @@
  * Slicing by 16 (Kounavis and Berry, 2008): 16 bytes are looked up in 16 tables at once, so that
  * the chain from one value to the next is as long as for one byte. 2.1 GB/s on a Zen 5 core, Node
  * 20; by 8, 1.7. Words are read as the machine has them: little-endian, like all that run this.
+ * The first long call also compiles the same in WASM (crc32c-wasm.ts), which takes the whole chunks
+ * of those that come once it is ready; where WASM is refused, JS goes on.
  */
+import { CHUNK_BYTES, type ChunkChecksum, compileChunkChecksum } from "./crc32c-wasm.ts";
 
 const SLICES = 16;
 
@@ -26,18 +29,44 @@ function makeTables(): Int32Array {
   return tables;
 }
 
+let chunkChecksum: ChunkChecksum | undefined;
+let compiling: Promise<boolean> | undefined;
+
+/** Compiles the WASM build, once; resolves to whether there is one. */
+export function prepareCrc32c(): Promise<boolean> {
+  compiling ??= compileChunkChecksum(TABLES).then(
+    (compiled) => {
+      chunkChecksum = compiled;
+      return true;
+    },
+    () => false,
+  );
+  return compiling;
+}
+
 /** Checksum of `bytes`, whose memory may be shared; `previous`: of what comes before them. */
 export function crc32c(bytes: Uint8Array, previous = 0): number {
+  let value = ~previous;
+  let at = 0;
+  if (bytes.length >= CHUNK_BYTES) {
+    if (chunkChecksum === undefined) void prepareCrc32c();
+    else
+      for (; at + CHUNK_BYTES <= bytes.length; at += CHUNK_BYTES)
+        value = chunkChecksum(bytes.subarray(at, at + CHUNK_BYTES), value);
+  }
+  return ~inJs(at === 0 ? bytes : bytes.subarray(at), value) >>> 0;
+}
+
+/** The value after `bytes`, of the value before them, neither inverted. */
+function inJs(bytes: Uint8Array, before: number): number {
   const end = bytes.length;
   // Less than a step of 16, or no multiple of 4 in it where words could begin.
-  if (end < SLICES) return ~byBytes(bytes, 0, end, ~previous) >>> 0;
+  if (end < SLICES) return byBytes(bytes, 0, end, before);
   const head = Math.min(end, -bytes.byteOffset & 3);
   const words = new Uint32Array(bytes.buffer, bytes.byteOffset + head, (end - head) >>> 2);
   const wordCount = words.length & ~3;
-  let value = byBytes(bytes, 0, head, ~previous);
-  value = byWords(words, wordCount, value);
-  value = byBytes(bytes, head + wordCount * 4, end, value);
-  return ~value >>> 0;
+  const value = byWords(words, wordCount, byBytes(bytes, 0, head, before));
+  return byBytes(bytes, head + wordCount * 4, end, value);
 }
 
 function byBytes(bytes: Uint8Array, from: number, to: number, start: number): number {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
-import { describe, expect, test } from "vitest";
-import { crc32c } from "../../src/storage/crc32c.ts";
+import { afterEach, describe, expect, test, vi } from "vitest";
+import { crc32c, prepareCrc32c } from "../../src/storage/crc32c.ts";
 
 /** Bit by bit, as the polynomial says. */
 function slowCrc(bytes: Uint8Array): number {
@@ -42,4 +42,38 @@ describe("crc32c", () => {
       ),
     );
   });
+
+  test("agrees with itself in short parts once WASM has the long ones, at any alignment, in shared memory too", async () => {
+    const chunk = 65_536;
+    const parts = (bytes: Uint8Array): number => {
+      let value = 0;
+      for (let at = 0; at < bytes.length; at += 1000) value = crc32c(bytes.subarray(at, at + 1000), value);
+      return value;
+    };
+    expect(await prepareCrc32c()).toBe(true);
+    for (const isShared of [false, true]) {
+      const buffer = isShared ? new SharedArrayBuffer(3 * chunk + 64) : new ArrayBuffer(3 * chunk + 64);
+      const all = new Uint8Array(buffer);
+      for (let i = 0; i < all.length; i++) all[i] = (Math.imul(i, 2_654_435_761) >>> 13) & 255;
+      for (const length of [chunk - 1, chunk, chunk + 1, 2 * chunk + 17, 3 * chunk])
+        for (const shift of [0, 1, 4, 7]) {
+          const moved = all.subarray(shift, shift + length);
+          expect(crc32c(moved), `${length} bytes from ${shift}`).toBe(parts(moved));
+          expect(crc32c(moved, 0x12345678)).not.toBe(parts(moved));
+        }
+    }
+  });
+
+  test("goes on in JS where WASM is refused", async () => {
+    vi.resetModules();
+    vi.spyOn(WebAssembly, "instantiate").mockRejectedValue(new Error("refused by the policy"));
+    const refused = await import("../../src/storage/crc32c.ts");
+    expect(await refused.prepareCrc32c()).toBe(false);
+    const bytes = new Uint8Array(200_000).fill(7);
+    expect(refused.crc32c(bytes)).toBe(crc32c(bytes));
+  });
+});
+
+afterEach(() => {
+  vi.restoreAllMocks();
 });
