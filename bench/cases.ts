@@ -24,6 +24,10 @@ export interface Contender {
   readonly scan?: "full" | "certified";
   /** False: nearfield's workers hold their rows in memory of their own, as on a page that is not isolated. */
   readonly sharesMemory?: false;
+  /** Only this share of the rows may be found, by a RowSet (eligible.ts); default: all. Of nearfield. */
+  readonly eligibleShare?: number;
+  /** nearfield's; default "cpu". */
+  readonly backend?: "gpu";
 }
 
 export interface CaseGroup {

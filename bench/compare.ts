@@ -28,7 +28,7 @@ export type ContenderOutcome = { readonly contender: Contender } & (
       readonly cpuSpeedup: Spread | null;
       /**
        * Share of the k nearest rows as given (ties included) that were found, over the queries of one turn; against
-       * nearfield's checked answer. Null where nearfield has none.
+       * nearfield's checked answer. Null where nearfield has none, and under a filter.
        */
       readonly recall: number | null;
       /** nearfield's report of one search. */
@@ -142,7 +142,8 @@ class Entrant {
 
   /** Whether its answers, once checked, are the exact ones for the rows as given. */
   get isTruth(): boolean {
-    return this.#contender.engine === "nearfield" && ["f32", "b1"].includes(this.#contender.precision);
+    const { engine, precision, eligibleShare } = this.#contender;
+    return engine === "nearfield" && ["f32", "b1"].includes(precision) && eligibleShare === undefined;
   }
 
   async run(turn: number): Promise<void> {
@@ -160,7 +161,8 @@ class Entrant {
       for (const q of [0, this.#queriesPerTurn - 1]) {
         const local = q - i * batch;
         if (local < 0 || local >= batch) continue;
-        const wanted = oracle.nearest(q, this.#contender.precision, k);
+        const { precision, eligibleShare } = this.#contender;
+        const wanted = oracle.nearest(q, precision, k, eligibleShare);
         const difference = rankProblem(exact, local, wanted, 1e-6 * this.#boundaryScale(wanted.at(-1)?.distance));
         if (difference !== undefined) return difference;
       }
@@ -190,7 +192,7 @@ class Entrant {
       cpuMs: timing.cpuMs === null ? null : perQuery(timing.cpuMs),
       speedup: speedup(base?.wallMs, timing.wallMs),
       cpuSpeedup: speedup(base?.cpuMs, timing.cpuMs),
-      recall: truth === undefined ? null : round(this.#recall(truth, oracle)),
+      recall: truth === undefined || contender.eligibleShare !== undefined ? null : round(this.#recall(truth, oracle)),
       scan: first?.exact?.report.scan ?? null,
       codes: first?.codes ?? null,
     };

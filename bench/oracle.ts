@@ -4,6 +4,7 @@
  */
 import type { FloatMetric, Precision } from "../src/core/metric.ts";
 import { type ReferenceHit, reference, referenceDistance, storedRow } from "../src/core/reference.ts";
+import { isEligible } from "./eligible.ts";
 import type { Vectors } from "./vectors.ts";
 
 export class Oracle {
@@ -16,12 +17,12 @@ export class Oracle {
     this.#metric = metric;
   }
 
-  /** The k nearest rows, as `precision` stores them, of held-out query `q`. */
-  nearest(q: number, precision: Precision, k: number): readonly ReferenceHit[] {
-    const key = `${q} ${precision}`;
+  /** The k nearest rows, as `precision` stores them, of held-out query `q`; `eligibleShare`: of the rows of a filter (eligible.ts). */
+  nearest(q: number, precision: Precision, k: number, eligibleShare = 1): readonly ReferenceHit[] {
+    const key = `${q} ${precision} ${eligibleShare}`;
     let hits = this.#known.get(key);
     if (hits === undefined || hits.length < k) {
-      hits = this.#rank(q, precision, k);
+      hits = this.#rank(q, precision, k, eligibleShare);
       this.#known.set(key, hits);
     }
     return hits.slice(0, k);
@@ -37,18 +38,21 @@ export class Oracle {
     return referenceDistance(this.#metric, at(queries, q), at(rows, row));
   }
 
-  #rank(q: number, precision: Precision, k: number): ReferenceHit[] {
+  #rank(q: number, precision: Precision, k: number, eligibleShare: number): ReferenceHit[] {
     const { rows, queries, dimensions } = this.#vectors;
     const metric = this.#metric;
     if (metric === "hamming" || rows instanceof Uint8Array || queries instanceof Uint8Array) {
+      if (eligibleShare < 1) throw new Error("filters are measured on floats");
       return this.#rankBits(q, k);
     }
     const query = queries.subarray(q * dimensions, (q + 1) * dimensions);
-    if (precision === "f32") return reference({ metric, rows, dimensions, query, k });
-    const hits = Array.from({ length: rows.length / dimensions }, (_, row): ReferenceHit => {
+    if (precision === "f32" && eligibleShare === 1) return reference({ metric, rows, dimensions, query, k });
+    const hits: ReferenceHit[] = [];
+    for (let row = 0; row < rows.length / dimensions; row++) {
+      if (!isEligible(row, eligibleShare)) continue;
       const stored = storedRow(precision, rows.subarray(row * dimensions, (row + 1) * dimensions));
-      return { row, distance: referenceDistance(metric, query, stored) };
-    });
+      hits.push({ row, distance: referenceDistance(metric, query, stored) });
+    }
     return nearestOf(hits, k);
   }
 

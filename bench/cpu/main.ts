@@ -1,6 +1,6 @@
 /**
  * `npm run bench:cpu`: what the CPU engine reaches beside what this machine's memory and arithmetic units can do, and
- * what it takes of its surroundings: the event loop, memory, the cost of a call. One JSON line for each measurement.
+ * what it takes of its surroundings: the event loop, the cost of a call. One JSON line for each measurement.
  */
 import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
@@ -18,11 +18,10 @@ import { madeUpVectors } from "../vectors.ts";
 import { measureFixedCost } from "./fixed-cost.ts";
 import { KERNEL_GROUPS, kernelRates } from "./kernels.ts";
 import { LOOP_SHAPE, measureLoop } from "./loop.ts";
-import { measureMemory, MEMORY_SHAPE, memoryTasks } from "./memory.ts";
 import { FULL_EFFORT, measurePeaks, type Peaks, SMOKE_EFFORT } from "./peaks.ts";
-import { callLines, kernelHead, kernelLine, loopLines, memoryHead, memoryLine, peakLines } from "./table.ts";
+import { callLines, kernelHead, kernelLine, loopLines, peakLines } from "./table.ts";
 
-const PARTS = ["peaks", "kernels", "loop", "memory", "calls"] as const;
+const PARTS = ["peaks", "kernels", "loop", "calls"] as const;
 type Part = (typeof PARTS)[number];
 
 const USAGE = `npm run bench:cpu -- [options]
@@ -99,14 +98,6 @@ async function measure(part: Part, run: Run): Promise<number> {
       print(loopLines(delays));
       return 0;
     }
-    case "memory":
-      print([memoryHead()]);
-      for (const task of memoryTasks(smoke ? { ...MEMORY_SHAPE, rows: SMOKE_ROWS } : MEMORY_SHAPE)) {
-        const use = await measureMemory(task);
-        record(part, { task, use });
-        progress.print(memoryLine(task, use));
-      }
-      return 0;
     case "calls": {
       const costs = await measureFixedCost(availableParallelism());
       record(part, { costs });

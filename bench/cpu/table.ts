@@ -2,7 +2,7 @@
 import type { CallCost } from "./fixed-cost.ts";
 import type { KernelRate } from "./kernels.ts";
 import type { LoopDelay } from "./loop.ts";
-import type { MemoryTask, MemoryUse } from "./memory.ts";
+import { row } from "../table-row.ts";
 import type { Peaks } from "./peaks.ts";
 
 export function peakLines({ simd, one, all }: Peaks): string[] {
@@ -47,22 +47,6 @@ export function loopLines(delays: readonly LoopDelay[]): string[] {
   ];
 }
 
-const MEMORY_WIDTHS = [10, 8, 9, 11, 12, 12, 13];
-
-export function memoryHead(): string {
-  return row(["memory", "shared", "input", "directions", "held / raw", "peak / raw", "in add / raw"], MEMORY_WIDTHS);
-}
-
-export function memoryLine({ rows, dimensions, scan, sharesMemory, input }: MemoryTask, use: MemoryUse): string {
-  const ratio = (bytes: number): string => (bytes / (rows * dimensions * 4)).toFixed(3);
-  const { directions, heldBytes, peakBytes, peakAddBytes } = use;
-  const shared = sharesMemory ? "yes" : "no";
-  return row(
-    [`scan ${scan}`, shared, input, String(directions), ratio(heldBytes), ratio(peakBytes), ratio(peakAddBytes)],
-    MEMORY_WIDTHS,
-  );
-}
-
 export function callLines(costs: readonly CallCost[]): string[] {
   const widths = [18, 9, 10, 10];
   return [
@@ -75,10 +59,4 @@ export function callLines(costs: readonly CallCost[]): string[] {
 
 function percent(fraction: number): string {
   return `${(fraction * 100).toFixed(0)} %`;
-}
-
-function row(cells: readonly string[], widths: readonly number[]): string {
-  return cells
-    .map((cell, i) => (i === 0 ? cell.padEnd(widths[i] ?? 0) : ` ${cell.padStart((widths[i] ?? 1) - 1)}`))
-    .join("");
 }

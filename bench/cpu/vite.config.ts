@@ -4,7 +4,7 @@ import { assemblyScript } from "../../vite.plugins.ts";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
-/** The CPU benchmark as a Node program, with its worker and its child program beside it; `nearfield` stays an import and resolves to this very package. */
+/** The CPU benchmark as a Node program, with its worker beside it; `nearfield` stays an import and resolves to this very package. */
 const config: UserConfig = defineConfig({
   plugins: [assemblyScript()],
   build: {
@@ -16,7 +16,6 @@ const config: UserConfig = defineConfig({
       input: {
         main: path("main.ts"),
         "peak-worker": path("peak-worker.ts"),
-        "memory-child": path("memory-child.ts"),
       },
       external: ["nearfield", "nearfield/testing"],
       checks: { pluginTimings: false },

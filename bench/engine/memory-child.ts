@@ -12,7 +12,7 @@ const PIECE_ROWS = 16_384;
 const SAMPLE_MS = 10;
 
 const task = JSON.parse(process.argv[2] ?? "{}") as MemoryTask;
-const { rows, dimensions, input, scan, sharesMemory } = task;
+const { rows, dimensions, precision, input, scan, sharesMemory } = task;
 
 /** The input that stays: all of it, or one piece whose rows are written anew. Every page of it has been touched. */
 const held = clusteredRows(dimensions, 0, input === "whole" ? rows : Math.min(rows, PIECE_ROWS));
@@ -21,7 +21,10 @@ const before = process.memoryUsage.rss();
 let most = before;
 const sampling = setInterval(sample, SAMPLE_MS);
 
-const index = await createIndex(withInternals({ dimensions, scan, backend: "cpu" }, { sharesMemory }));
+const metric = precision === "b1" ? "hamming" : "cosine";
+const index = await createIndex(
+  withInternals({ dimensions, metric, precision, scan, backend: "cpu" }, { sharesMemory }),
+);
 await fill(index);
 sample();
 const peakAdd = most;
