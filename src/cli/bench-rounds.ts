@@ -28,6 +28,8 @@ export interface BatchTimes {
   readonly directions: number;
   /** Rows a query that the scan did not rule out. */
   readonly survivorsPerQuery: number;
+  /** Share of the queries for which bounds ruled out too little, so that rows were scanned once more. */
+  readonly rescansPerQuery: number;
   readonly degraded: readonly string[];
 }
 
@@ -81,7 +83,8 @@ function timesOf(batch: number, ms: readonly number[], reports: readonly SearchR
   const at = (share: number): number => sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] ?? Number.NaN;
   const methods = new Set(reports.map(({ scan }) => scan.method));
   const [method = "full"] = methods;
-  const survivors = reports.reduce((sum, { scan }) => sum + scan.survivors, 0);
+  const perQuery = (of: "survivors" | "rescans"): number =>
+    rounded(reports.reduce((sum, { scan }) => sum + scan[of], 0) / (batch * reports.length));
   return {
     batch,
     searches: ms.length,
@@ -92,7 +95,8 @@ function timesOf(batch: number, ms: readonly number[], reports: readonly SearchR
     exact: reports.every(({ exact }) => exact),
     scan: methods.size === 1 ? method : "mixed",
     directions: reports.reduce((most, { scan }) => Math.max(most, scan.prefixDimensions), 0),
-    survivorsPerQuery: rounded(survivors / (batch * reports.length)),
+    survivorsPerQuery: perQuery("survivors"),
+    rescansPerQuery: perQuery("rescans"),
     degraded: [...new Set(reports.flatMap(({ degraded }) => degraded))],
   };
 }

@@ -178,7 +178,7 @@ function told(report: BenchReport): string {
       `${queries.file}: ${queries.count.toLocaleString("en")} asked, k = ${k}${queries.repeat ? ", again and again" : ""}`,
     ],
     ["machine", `${machine.cpu}, Node ${machine.node.slice(1)}, nearfield ${machine.nearfield}`],
-    ["backend", `${backend.kind}: ${backend.name}${threadsOf(backend)}; ${backend.reason}`],
+    ["backend", `${backend.kind}: ${backend.name}; ${backend.reason}`],
     [
       "memory",
       `${cpu.toLocaleString("en")} bytes a row${gpu === undefined ? "" : `, and ${gpu.toLocaleString("en")} on the GPU`}`,
@@ -189,7 +189,7 @@ function told(report: BenchReport): string {
       `${report.checkedQueries} queries equal the float64 oracle on the rows as stored, before and after timing`,
     ],
   ];
-  const header = ["at once", "median ms", "p95 ms", "least ms", "queries/s", "exact", "survivors", "scan"];
+  const header = ["at once", "median ms", "p95 ms", "least ms", "queries/s", "exact", "survivors", "rescans", "scan"];
   const lines = results.map((times) => [
     number(times.batch),
     number(times.medianMs),
@@ -198,19 +198,16 @@ function told(report: BenchReport): string {
     number(times.queriesPerSecond),
     times.exact ? "yes" : "NO",
     number(times.survivorsPerQuery),
+    number(times.rescansPerQuery),
     `${times.scan} ${times.directions}`,
   ]);
   const degraded = new Set(results.flatMap((times) => times.degraded));
   return [
     ...facts.map(([name = "", fact = ""]) => `${name.padEnd(8)} ${fact}\n`),
     ...[...degraded].map((what) => `degraded ${what}\n`),
-    `\nmilliseconds a query, by queries at once; survivors a query; dimensions scanned\n`,
+    "\ntimes, survivors and rescans are those of a query; the scan's number is that of its dimensions\n",
     table(header, lines, "right"),
   ].join("");
-}
-
-function threadsOf({ threads, simd }: BenchReport["backend"]): string {
-  return threads === undefined ? "" : `, ${threads} ${threads === 1 ? "thread" : "threads"}, ${simd ?? "no SIMD"}`;
 }
 
 function seconds(ms: number): string {

@@ -68,6 +68,7 @@ describe("bench", () => {
         queriesPerSecond: time,
         exact: true,
         survivorsPerQuery: time,
+        rescansPerQuery: 0,
         degraded: [],
       };
       expect(JSON.parse(ended.stdout)).toMatchObject({
@@ -100,7 +101,7 @@ describe("bench", () => {
     expect(stdout).toMatch(/^backend {2}cpu: .*asked for$/m);
     expect(stdout).toMatch(/^answers {2}8 queries equal the float64 oracle on the rows as stored, before and after/m);
     const table = lines.slice(lines.indexOf("") + 2);
-    expect(table[0]).toMatch(/^at once +median ms +p95 ms +least ms +queries\/s +exact +survivors +scan$/);
+    expect(table[0]).toMatch(/^at once +median ms +p95 ms +least ms +queries\/s +exact +survivors +rescans +scan$/);
     expect(table.slice(1).map((line) => /^ *(\d+) .* yes /.exec(line)?.[1])).toEqual(["1", "16", "256"]);
     expect(new Set(table.map(({ length }) => length)).size).toBe(1);
   });
