@@ -56,16 +56,13 @@ export class AnswerStore {
     await syncPath(this.#folder);
   }
 
-  /** All answers, in order, at most `size` queries at a time. */
-  async *answers(size: number): AsyncGenerator<Answers, void, void> {
-    for (let query = 0; query < this.#done; query += size) {
-      const length = Math.min(size, this.#done - query) * this.#k;
-      const rows = new Uint32Array(length);
-      const distances = new Float32Array(length);
-      await readAt(this.#rows, rows, query * this.#k * 4);
-      await readAt(this.#distances, distances, query * this.#k * 4);
-      yield { rows, distances };
-    }
+  /** Answers of the queries `first … first + count − 1`, all of which are here. */
+  async read(first: number, count: number): Promise<Answers> {
+    const rows = new Uint32Array(count * this.#k);
+    const distances = new Float32Array(count * this.#k);
+    await readAt(this.#rows, rows, first * this.#k * 4);
+    await readAt(this.#distances, distances, first * this.#k * 4);
+    return { rows, distances };
   }
 
   async close(): Promise<void> {

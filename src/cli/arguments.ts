@@ -2,6 +2,7 @@
 import { InvalidArgumentError } from "commander";
 import type { ModelFingerprint } from "../collection/contract.ts";
 import type { Filter } from "../collection/filter.ts";
+import { LIMITS } from "../core/limits.ts";
 
 export function wholeNumber(text: string): number {
   const value = Number(text);
@@ -13,6 +14,16 @@ export function atLeastOne(text: string): number {
   const value = wholeNumber(text);
   if (value === 0) throw new InvalidArgumentError("It must be 1 or more.");
   return value;
+}
+
+/** `1,16,256`: whole numbers from 1 to the queries an index queues, none twice. */
+export function batchSizes(text: string): number[] {
+  const most = LIMITS.queuedQueries;
+  const sizes = text.split(",").map((part) => (/^ *\d+ *$/.test(part) ? Number(part) : 0));
+  if (sizes.some((size) => size < 1 || size > most) || new Set(sizes).size < sizes.length) {
+    throw new InvalidArgumentError(`It must be different whole numbers from 1 to ${most}, such as 1,16,256.`);
+  }
+  return sizes;
 }
 
 /** What it means is checked by the collection. */

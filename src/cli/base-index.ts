@@ -16,13 +16,17 @@ export interface BaseOptions {
   readonly precision: Exclude<Precision, "b1">;
   /** Of the queries; another width is refused. */
   readonly dimensions: number;
+  readonly backend?: "auto" | "gpu" | "cpu";
+  readonly threads?: number;
+  /** Refuse a software rasteriser before anything is read (BACKEND_UNAVAILABLE). Default false. */
+  readonly isTimed?: boolean;
 }
 
 const BASE_BATCH = 16_384;
 
 /** An index of all rows of the base. Rejects where a row is none: numbers of rows must be those of the file. */
 export async function indexOfFile(
-  { base, metric, precision, dimensions }: BaseOptions,
+  { base, metric, precision, dimensions, backend = "auto", threads, isTimed = false }: BaseOptions,
   terminal: Terminal,
 ): Promise<VectorIndex> {
   const source = await openVectors(base);
@@ -36,7 +40,15 @@ export async function indexOfFile(
         remedy: "give queries of the model that made the base",
       });
     }
-    index = await createIndexOn(platform, { dimensions, metric, precision });
+    const wanted = { dimensions, metric, precision, backend };
+    index = await createIndexOn(platform, threads === undefined ? wanted : { ...wanted, threads });
+    if (isTimed && index.backend.software) {
+      throw new NearfieldError("BACKEND_UNAVAILABLE", {
+        got: `${index.backend.name}, a software rasteriser, as the GPU`,
+        expected: "a GPU whose speed means something",
+        remedy: "say --backend cpu, or install a GPU driver",
+      });
+    }
     for await (const { vectors } of wholeBatches(source, BASE_BATCH)) {
       await index.add(vectors);
       bar.show(index.rowCount);

@@ -4,6 +4,7 @@ import type { VerifyReport, VersionInfo } from "../collection/contract.ts";
 import type { Damage } from "../storage/damage.ts";
 import { wholeNumber } from "./arguments.ts";
 import { CommandFailure } from "./failure.ts";
+import { table } from "./table.ts";
 import type { Terminal } from "./terminal.ts";
 import { withCollection } from "./with-collection.ts";
 
@@ -62,16 +63,6 @@ function listed(list: readonly VersionInfo[]): string {
     tags.join(", "),
   ]);
   return table(["version", "committed", "records", "tags"], rows);
-}
-
-function table(header: readonly string[], rows: readonly (readonly string[])[]): string {
-  const widths = header.map((name, column) => Math.max(name.length, ...rows.map((row) => row[column]?.length ?? 0)));
-  const line = (cells: readonly string[]): string =>
-    cells
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join("  ")
-      .trimEnd();
-  return `${[header, ...rows].map(line).join("\n")}\n`;
 }
 
 function tag(terminal: Terminal): Command {

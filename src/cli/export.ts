@@ -25,7 +25,7 @@ export function exportCommand(terminal: Terminal): Command {
     .argument("<collection>", "its folder")
     .requiredOption(
       "--to <file>",
-      ".jsonl, .csv and .parquet hold everything; .npy, .fvecs, .fbin, .safetensors vectors, with ids and metadata in <file>.ids.jsonl",
+      ".jsonl, .csv, .parquet and .arrow hold everything; .npy, .fvecs, .fbin, .safetensors, and of whole numbers .bvecs, .u8bin, .i8bin, hold vectors, with ids and metadata in <file>.ids.jsonl",
     )
     .option("--filter <json>", "only records that match", filterJson)
     .option("--id-field <name>", 'field of the ids (default "id")')

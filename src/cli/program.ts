@@ -1,6 +1,7 @@
 /** All commands, their arguments and options; what fails becomes a line on stderr and an exit code. */
 import { Command, CommanderError } from "commander";
 import { NearfieldError } from "../core/errors.ts";
+import { benchCommand } from "./bench.ts";
 import { collectionCommands } from "./collection-commands.ts";
 import { CommandFailure } from "./failure.ts";
 import { evalCommand } from "./evaluate.ts";
@@ -15,7 +16,7 @@ import { packageVersion } from "./versions.ts";
 /** Runs one command line and returns its exit code. Never rejects. */
 export async function run(args: readonly string[], terminal: Terminal): Promise<number> {
   const program = new Command("nearfield")
-    .description("Exact vector search: collections, batch scoring, evaluation.")
+    .description("Exact vector search: collections, batch scoring, evaluation, measuring.")
     .version(packageVersion(), "-V, --version", "print the version")
     .helpOption("-h, --help", "print help")
     .showHelpAfterError("(--help tells how)");
@@ -27,6 +28,7 @@ export async function run(args: readonly string[], terminal: Terminal): Promise<
     searchCommand(terminal),
     scoreCommand(terminal),
     evalCommand(terminal),
+    benchCommand(terminal),
     ...collectionCommands(terminal),
   ];
   for (const command of commands) program.addCommand(command);

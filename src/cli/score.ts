@@ -9,9 +9,9 @@ import { Command, Option } from "commander";
 import type { Filter } from "../collection/filter.ts";
 import { NearfieldError } from "../core/errors.ts";
 import type { FloatMetric, Precision } from "../core/metric.ts";
-import { checkIsFree, FileOutput } from "../io/file-output.ts";
-import { openMatrixSink, openNeighbourSink } from "../io/neighbour-sink.ts";
+import { checkIsFree } from "../io/file-output.ts";
 import type { VectorSource } from "../io/vector-source.ts";
+import { ANSWER_FORMATS, answerFiles, writeAnswers } from "./answer-files.ts";
 import { AnswerStore } from "./answer-store.ts";
 import { atLeastOne, filterJson, finiteNumber } from "./arguments.ts";
 import { wholeBatches } from "./base-index.ts";
@@ -46,7 +46,7 @@ export function scoreCommand(terminal: Terminal): Command {
     .requiredOption("--queries <file or collection>", "what is asked; the same as the base builds its neighbour graph")
     .requiredOption(
       "--out <file>",
-      ".npy (row numbers, and distances in <name>.distances.npy), .ivecs (row numbers) or .jsonl",
+      ".npy (row numbers, and distances in <name>.distances.npy), .ivecs (row numbers), .jsonl or .parquet",
     )
     .option("-k, --k <neighbours>", "neighbours of each query", atLeastOne, 10)
     .addOption(
@@ -70,7 +70,7 @@ export function scoreCommand(terminal: Terminal): Command {
 async function score(options: ScoreOptions, terminal: Terminal): Promise<void> {
   const { out, k, excludeSelf = false } = options;
   checkOptions(options);
-  for (const path of filesOf(out)) await checkIsFree(path);
+  for (const path of answerFiles(out)) await checkIsFree(path);
   const queries = await openQueries(options.queries);
   let base: ScoreBase | undefined;
   let store: AnswerStore | undefined;
@@ -79,7 +79,7 @@ async function score(options: ScoreOptions, terminal: Terminal): Promise<void> {
     store = await AnswerStore.open(`${out}.answers`, await factsOf(options, base.version, queries.version), k);
     if (store.done > 0) terminal.tell(`nearfield: going on at query ${store.done}`);
     const spent = await answerAll(queries, base, store, { ...options, excludeSelf }, terminal);
-    await writeAnswers(out, store, base, queries, k);
+    await writeAnswers(out, { store, queries, k, ids: base.ids });
     const count = store.done;
     await store.close();
     await store.remove();
@@ -97,11 +97,10 @@ async function score(options: ScoreOptions, terminal: Terminal): Promise<void> {
 }
 
 function checkOptions({ out, base, queries, excludeSelf }: ScoreOptions): void {
-  const extension = extname(out).toLowerCase();
-  if (extension !== ".npy" && extension !== ".ivecs" && extension !== ".jsonl") {
+  if (!ANSWER_FORMATS.includes(extname(out).toLowerCase())) {
     throw new NearfieldError("INVALID_OPTION", {
       got: `--out ${out}`,
-      expected: "a name that ends in .npy, .ivecs or .jsonl",
+      expected: `a name that ends in one of ${ANSWER_FORMATS.join(", ")}`,
       remedy: "give the file one of these extensions",
     });
   }
@@ -213,70 +212,6 @@ function withoutSelf({ rows, distances }: Answers, first: number, k: number): An
     }
   }
   return kept;
-}
-
-/** The files that a scoring leaves. */
-function filesOf(out: string): string[] {
-  return extname(out).toLowerCase() === ".npy" ? [out, distancesName(out)] : [out];
-}
-
-function distancesName(out: string): string {
-  return `${out.slice(0, -".npy".length)}.distances.npy`;
-}
-
-async function writeAnswers(
-  out: string,
-  store: AnswerStore,
-  base: ScoreBase,
-  queries: VectorSource,
-  k: number,
-): Promise<void> {
-  if (extname(out).toLowerCase() === ".jsonl") return writeLines(out, store, base, queries, k);
-  const rowSink = await openNeighbourSink(out, k);
-  const distanceSink = filesOf(out).length > 1 ? await openMatrixSink(distancesName(out), k) : undefined;
-  try {
-    for await (const { rows, distances } of store.answers(BATCH)) {
-      await rowSink.append(rows);
-      await distanceSink?.append(distances);
-    }
-    await distanceSink?.finish();
-    await rowSink.finish();
-  } catch (error) {
-    await distanceSink?.abort();
-    await rowSink.abort();
-    throw error;
-  }
-}
-
-/** `{"query": 0, "matches": [{"row": 5, "distance": 0.25}]}`; ids where the base or the queries have them. */
-async function writeLines(
-  out: string,
-  store: AnswerStore,
-  base: ScoreBase,
-  queries: VectorSource,
-  k: number,
-): Promise<void> {
-  const output = await FileOutput.create(out);
-  const answers = store.answers(1);
-  try {
-    for await (const { ids, rows: numbers } of wholeBatches(queries, BATCH, 0)) {
-      for (const [i, number] of numbers.entries()) {
-        const { value } = await answers.next();
-        if (value === undefined) throw new Error(`no answer for query ${number}`);
-        const matches = Array.from({ length: k }, (_, j) => ({
-          row: value.rows[j] ?? 0xffffffff,
-          distance: value.distances[j] ?? Infinity,
-        }))
-          .filter(({ row }) => row !== 0xffffffff)
-          .map(({ row, distance }) => (base.ids === undefined ? { row, distance } : { id: base.ids[row], distance }));
-        await output.append(Buffer.from(`${JSON.stringify({ query: ids?.[i] ?? number, matches })}\n`));
-      }
-    }
-    await output.finish();
-  } catch (error) {
-    await output.abort();
-    throw error;
-  }
 }
 
 function told(out: string, count: number, { queriesPerSecond, read, compute, write }: Spent): string {

@@ -366,4 +366,6 @@ export const IO_LIMITS = {
   groupBytes: 1_073_741_824,
   /** Rows of a Parquet row group that is written. */
   writtenGroupRows: 16_384,
+  /** Elements of its lists of neighbours: some 50 bytes each while the group is put together. */
+  writtenGroupValues: 4_194_304,
 } as const;

@@ -1,4 +1,8 @@
-/** Arrow IPC, files and streams, by apache-arrow, an optional dependency: a column of lists of floats, one of ids where there is one, others are metadata. */
+/**
+ * Arrow IPC, files and streams, by apache-arrow, an optional dependency: a column of lists of floats,
+ * one of ids where there is one, others are metadata. Texts whose field says that they are JSON
+ * become the values that they stand for.
+ */
 import { createReadStream } from "node:fs";
 import type { RecordBatch as ArrowBatch, RecordBatchReader } from "apache-arrow";
 import { NearfieldError } from "../core/errors.ts";
@@ -7,6 +11,12 @@ import { corrupt, type FileBytes, unsupported } from "./file-bytes.ts";
 import { plainValues } from "./plain-values.ts";
 import { fieldNames, type Fields, firstOf, recordBatches, widthAmong } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
+
+/**
+ * What the metadata of a field of JSON texts says, key and value. Not Arrow's own extension type
+ * `arrow.json`, which is read as well: tools that do not know it, Polars among them, refuse the file.
+ */
+export const JSON_TEXT = ["nearfield:text", "json"] as const;
 
 export async function arrowSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
   const names = fieldNames(fields);
@@ -57,9 +67,16 @@ async function* recordsOf(file: FileBytes): AsyncGenerator<Fields, void, void> {
 
 function recordOf(batch: ArrowBatch, row: number): Fields {
   const fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  for (const [column, { name }] of batch.schema.fields.entries())
-    fields[name] = valueOf(batch.getChildAt(column)?.get(row));
+  for (const [column, { name, metadata }] of batch.schema.fields.entries()) {
+    const value = valueOf(batch.getChildAt(column)?.get(row));
+    fields[name] = typeof value === "string" && isJson(metadata) ? JSON.parse(value) : value;
+  }
   return plainValues(fields);
+}
+
+function isJson(metadata: ReadonlyMap<string, string>): boolean {
+  const [key, value] = JSON_TEXT;
+  return metadata.get(key) === value || metadata.get("ARROW:extension:name") === "arrow.json";
 }
 
 /** Lists come as vectors of their own. */

@@ -95,3 +95,13 @@ export function decodeRows(
   }
   return rows;
 }
+
+/** Whole numbers as bytes; the place of the first value that is none of the type's instead. */
+export function encodeBytes(values: Float32Array, type: "u1" | "i1"): Uint8Array | { readonly refused: number } {
+  const encoded = type === "u1" ? new Uint8Array(values.length) : new Int8Array(values.length);
+  for (const [at, value] of values.entries()) {
+    encoded[at] = value;
+    if (encoded[at] !== value) return { refused: at };
+  }
+  return new Uint8Array(encoded.buffer);
+}

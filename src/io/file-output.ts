@@ -19,7 +19,7 @@ export async function checkIsFree(path: string): Promise<void> {
 }
 
 /** The name under which a file is written until it is whole. */
-export function partialName(path: string): string {
+function partialName(path: string): string {
   return `${path}.partial`;
 }
 

@@ -25,13 +25,22 @@ export interface SinkOptions {
 
 /** A file under way. Appears in its place by `finish`; `abort` leaves nothing behind. */
 export interface VectorSink {
+  /** Rejects with INVALID_VECTOR for a value that the format cannot hold. */
   append(rows: SinkRows): Promise<void>;
   finish(): Promise<void>;
   abort(): Promise<void>;
 }
 
 /** Formats that hold vectors and nothing else. */
-const MATRICES: ReadonlySet<string> = new Set([".npy", ".fvecs", ".fbin", ".safetensors"]);
+const MATRICES: ReadonlySet<string> = new Set([
+  ".npy",
+  ".fvecs",
+  ".bvecs",
+  ".fbin",
+  ".u8bin",
+  ".i8bin",
+  ".safetensors",
+]);
 
 /** Where ids and metadata go, one JSON line a row; undefined where the format holds them itself. */
 export function companionName(path: string): string | undefined {
@@ -47,9 +56,10 @@ export async function openSink(path: string, options: SinkOptions): Promise<Vect
     return (await import("./text-sinks.ts")).openJsonlSink(path, options);
   if (extension === ".csv") return (await import("./text-sinks.ts")).openCsvSink(path, options);
   if (extension === ".parquet") return (await import("./parquet-sink.ts")).openParquetSink(path, options);
+  if (extension === ".arrow") return (await import("./arrow-sink.ts")).openArrowSink(path, options);
   throw new NearfieldError("UNSUPPORTED_FORMAT", {
     got: `${path} to be written`,
-    expected: `a name that ends in ${[...MATRICES].join(", ")}, .jsonl, .csv or .parquet`,
+    expected: `a name that ends in ${[...MATRICES].join(", ")}, .jsonl, .csv, .parquet or .arrow`,
     remedy: "give the file the extension of one of these formats",
   });
 }

@@ -29,17 +29,27 @@ describe("nearfield", () => {
     expect(name).toBe("nearfield");
   });
 
-  it.each(["info", "import", "export", "search", "score", "eval", "verify", "versions", "tag", "restore", "compact"])(
-    "%s has a help of its own",
-    async (command) => {
-      const help = await nearfield([command, "--help"]);
-      expect(help).toMatchObject({
-        code: 0,
-        stderr: "",
-        stdout: expect.stringContaining(`Usage: nearfield ${command}`),
-      });
-    },
-  );
+  it.each([
+    "info",
+    "import",
+    "export",
+    "search",
+    "score",
+    "eval",
+    "bench",
+    "verify",
+    "versions",
+    "tag",
+    "restore",
+    "compact",
+  ])("%s has a help of its own", async (command) => {
+    const help = await nearfield([command, "--help"]);
+    expect(help).toMatchObject({
+      code: 0,
+      stderr: "",
+      stdout: expect.stringContaining(`Usage: nearfield ${command}`),
+    });
+  });
 
   it("says what is missing in one line, with exit code 1", async () => {
     const ended = await nearfield(["versions", join(folder, "none.nf")]);

@@ -3,6 +3,7 @@ import { spawn } from "node:child_process";
 import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { uniform } from "../../src/core/random.ts";
 import { reference } from "../../src/core/reference.ts";
@@ -57,6 +58,43 @@ describe("score", () => {
     }
     expect((await readdir(folder)).sort()).toEqual(["base.npy", "near.distances.npy", "near.npy", "queries.npy"]);
     expect(await score("--out", out)).toMatchObject({ code: 2, stderr: expect.stringMatching(/there already/) });
+  });
+
+  it("writes Parquet: a row a query, in row groups, shorter lists where fewer match", async () => {
+    const many = join(folder, "many.npy");
+    const count = 17_000;
+    const vectors = Float32Array.from({ length: count * D }, () => draw() - 0.5);
+    await writeFile(many, npyBytes("<f4", [count, D], bytesOf(vectors)));
+    const out = join(folder, "near.parquet");
+    expect(await score("--queries", many, "--out", out, "--max-distance", "0.05")).toMatchObject({
+      code: 0,
+      stderr: "",
+    });
+    const file = await asyncBufferFromFile(out);
+    const { schema, row_groups: groups } = await parquetMetadataAsync(file);
+    expect(groups.map((group) => Number(group.num_rows))).toEqual([16_384, count - 16_384]);
+    expect(schema.map(({ name, type }) => `${name} ${type ?? ""}`)).toEqual([
+      "root ",
+      "query INT64",
+      ...["rows ", "list ", "element INT32"],
+      ...["distances ", "list ", "element FLOAT"],
+    ]);
+    const answers = await parquetReadObjects({ file });
+    expect(answers).toHaveLength(count);
+    const lengths = new Set<number>();
+    for (const q of [...Array(200).keys(), 1023, 1024, 16_383, 16_384, count - 1]) {
+      const truth = truthOf(vectors.subarray(q * D, (q + 1) * D), 3).filter(
+        ({ distance }) => distance <= Math.fround(0.05),
+      );
+      lengths.add(truth.length);
+      expect(answers[q]).toEqual({
+        query: BigInt(q),
+        rows: truth.map(({ row }) => row),
+        distances: truth.map(({ distance }) => distance),
+      });
+    }
+    expect(lengths).toEqual(new Set([0, 1, 2, 3]));
+    expect((await readdir(folder)).filter((name) => name.startsWith("near"))).toEqual(["near.parquet"]);
   });
 
   it("builds the neighbour graph of a file, without a row itself, and fills up with none", async () => {
@@ -118,18 +156,47 @@ describe("score", () => {
         .slice(0, 3);
       expect(matches).toEqual(truth.map(({ row, distance }) => ({ id: `r${row}`, distance })));
     }
+
+    const table = join(folder, "near.parquet");
+    const again = args.map((arg) => (arg === out ? table : arg));
+    await nearfield([...again, "--filter", '{"even":true}', "--max-distance", "0.5"]);
+    const named = await parquetReadObjects({ file: await asyncBufferFromFile(table) });
+    expect(named).toEqual(
+      answers.map(({ query, matches }) => ({
+        query,
+        ids: matches.map(({ id }) => id),
+        distances: matches.map(({ distance }) => distance),
+      })),
+    );
   });
 
-  it.each(["SIGKILL", "SIGINT"] as const)(
-    "goes on after %s, with the same bytes in the end",
-    async (signal) => {
+  it("names a query by its id where any has one, else by its number", async () => {
+    const ask = async (lines: readonly unknown[], out: string): Promise<unknown[]> => {
+      const asking = join(folder, "asked.jsonl");
+      await writeFile(asking, lines.map((line) => JSON.stringify(line)).join("\n"));
+      expect(await score("--queries", asking, "--out", out)).toMatchObject({ code: 0, stderr: "" });
+      return (await parquetReadObjects({ file: await asyncBufferFromFile(out) })).map(({ query }): unknown => query);
+    };
+    const vector = [...asked.subarray(0, D)];
+    const late = [...Array.from({ length: 1500 }, () => ({ vector })), { id: "last", vector }];
+    const names = await ask(late, join(folder, "late.parquet"));
+    expect([names.length, names[0], names[1499], names[1500]]).toEqual([1501, "0", "1499", "last"]);
+    expect(await ask([{ vector }, { vector }], join(folder, "nameless.parquet"))).toEqual([0n, 1n]);
+  });
+
+  it.each([
+    ["SIGKILL", "ivecs"],
+    ["SIGINT", "parquet"],
+  ] as const)(
+    "goes on after %s, with the same bytes of .%s in the end",
+    async (signal, extension) => {
       const many = join(folder, "many.npy");
       const count = 400_000;
       await writeFile(
         many,
         npyBytes("<f4", [count, D], bytesOf(Float32Array.from({ length: count * D }, () => draw() - 0.5))),
       );
-      const whole = join(folder, "whole.ivecs");
+      const whole = join(folder, `whole.${extension}`);
       const args = (out: string): string[] => [
         "score",
         "--base",
@@ -144,7 +211,7 @@ describe("score", () => {
         "1",
       ];
       expect(await nearfield(args(whole))).toMatchObject({ code: 0 });
-      const out = join(folder, "cut.ivecs");
+      const out = join(folder, `cut.${extension}`);
       const child = spawn(process.execPath, [join(process.cwd(), "dist", "cli.js"), ...args(out)], {
         stdio: ["ignore", "ignore", "pipe"],
       });
@@ -169,13 +236,13 @@ describe("score", () => {
       expect(rest.code).toBe(0);
       if (signal === "SIGINT") expect(rest.stderr).toMatch(/going on at query \d+/);
       expect((await readFile(out)).equals(await readFile(whole))).toBe(true);
-      expect(await readdir(folder)).not.toContain("cut.ivecs.answers");
+      expect(await readdir(folder)).not.toContain(`cut.${extension}.answers`);
     },
     120_000,
   );
 
   it.each<[args: string[], message: RegExp]>([
-    [["--out", "x.parquet"], /INVALID_OPTION.*\.npy, \.ivecs or \.jsonl/],
+    [["--out", "x.csv"], /INVALID_OPTION.*\.npy, \.ivecs, \.jsonl, \.parquet/],
     [["--out", "x.npy", "--exclude-self"], /the same file or collection/],
     [["--out", "x.npy", "--filter", "{}"], /a collection as the base/],
     [["--out", "x.npy", "--checkpoint", "0"], /1 or more/],

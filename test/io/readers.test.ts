@@ -273,15 +273,22 @@ describe("Parquet and Arrow, as other tools write them", () => {
         data: Float32Array.from(VALUES.slice(first * D, (first + count) * D)),
       });
       const list = arrow.makeData({ type, length: count, nullCount: 0, child: item });
-      const ids = arrow.vectorFromArray(
-        Array.from({ length: count }, (_, i) => `r${first + i}`),
-        new arrow.Utf8(),
-      ).data[0];
-      if (ids === undefined) throw new Error("no ids");
-      const schema = new arrow.Schema([new arrow.Field("id", new arrow.Utf8()), new arrow.Field("vector", type)]);
+      const texts = (textOf: (row: number) => string): arrow.Data[] => [
+        ...arrow.vectorFromArray(
+          Array.from({ length: count }, (_, i) => textOf(first + i)),
+          new arrow.Utf8(),
+        ).data,
+      ];
+      const children = [...texts((row) => `r${row}`), list, ...texts((row) => `[${row}]`), ...texts(() => "[0]")];
+      const schema = new arrow.Schema([
+        new arrow.Field("id", new arrow.Utf8()),
+        new arrow.Field("vector", type),
+        new arrow.Field("json", new arrow.Utf8(), true, new Map([["ARROW:extension:name", "arrow.json"]])),
+        new arrow.Field("text", new arrow.Utf8()),
+      ]);
       return new arrow.RecordBatch(
         schema,
-        arrow.makeData({ type: new arrow.Struct(schema.fields), length: count, nullCount: 0, children: [ids, list] }),
+        arrow.makeData({ type: new arrow.Struct(schema.fields), length: count, nullCount: 0, children }),
       );
     };
     const bytes = arrow.tableToIPC(new arrow.Table([batchOf(0, 2), batchOf(2, 3)]), kind);
@@ -291,6 +298,7 @@ describe("Parquet and Arrow, as other tools write them", () => {
       dimensions: D,
       vectors: VALUES,
       ids: ["r0", "r1", "r2", "r3", "r4"],
+      metadata: [0, 1, 2, 3, 4].map((row) => ({ json: [row], text: "[0]" })),
     });
   });
 });

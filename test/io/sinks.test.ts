@@ -1,6 +1,7 @@
 /** What is written is read back value for value, and appears whole or not at all. */
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { tableFromIPC } from "apache-arrow";
 import { describe, expect, test } from "vitest";
 import { type ColumnKind, companionName, noteColumns, openSink, type SinkRows } from "../../src/io/vector-sink.ts";
 import { readAll, scratchFolder } from "./files.ts";
@@ -75,9 +76,9 @@ describe("round trips", () => {
     },
   );
 
-  test.each(["b.jsonl", "b.csv", "b.parquet"])("%s: vectors, ids and metadata", async (name) => {
+  test.each(["b.jsonl", "b.csv", "b.parquet", "b.arrow"])("%s: vectors, ids and metadata", async (name) => {
     const read = await readAll(await write(name));
-    expect(read.vectors).toEqual([...VECTORS].map((x) => (name.endsWith("parquet") ? x : x + 0)));
+    expect(read.vectors).toEqual([...VECTORS].map((x) => (/parquet|arrow/.test(name) ? x : x + 0)));
     expect(read.ids).toEqual(IDS);
     const wanted = METADATA.map((fields) => {
       const { tags, ...rest } = fields;
@@ -89,17 +90,108 @@ describe("round trips", () => {
     expect(companionName(name)).toBeUndefined();
   });
 
+  test("mixed values, JSON within JSON and nulls come back from Parquet and Arrow", async () => {
+    const metadata = [
+      { mixed: 1, text: "null", day: '"2020"' },
+      { mixed: "1", text: null, list: [] },
+      { mixed: true, day: "plain", list: ["é", "\ud83d\ude00"] },
+      { mixed: ["[1]", 2], n: -0 },
+      undefined,
+    ];
+    for (const name of ["m.parquet", "m.arrow"]) {
+      const columns = new Map<string, ColumnKind>();
+      for (const fields of metadata) noteColumns(columns, fields ?? {});
+      const path = join(folder, name);
+      const sink = await openSink(path, { dimensions: D, columns, idField: "key", vectorField: "v" });
+      await sink.append({ ...rowsOf(0, 5), metadata });
+      await sink.finish();
+      const read = await readAll(path, { fields: { id: "key", vector: "v" } });
+      expect(read.ids).toEqual(IDS);
+      expect(read.metadata).toEqual([
+        metadata[0],
+        { mixed: "1", list: [] },
+        { mixed: true, day: "plain", list: ["é", "\ud83d\ude00"] },
+        { mixed: ["[1]", 2], n: -0 },
+        {},
+      ]);
+    }
+  });
+
+  test("an Arrow file is what apache-arrow's own reader takes, a batch an append, without dictionaries", async () => {
+    const table = tableFromIPC(await readFile(await write("own.arrow")));
+    expect(table.batches.map(({ numRows }) => numRows)).toEqual([2, 3]);
+    expect(table.schema.fields.map(({ name, nullable, type }) => `${name} ${nullable} ${type}`)).toEqual([
+      "id false Utf8",
+      "vector false FixedSizeList[4]<Float32>",
+      "name true Utf8",
+      "year true Float64",
+      "ok true Bool",
+      "tags true Utf8",
+    ]);
+    expect(table.schema.fields[5]?.metadata).toEqual(new Map([["nearfield:text", "json"]]));
+    const column = (name: string): unknown[] =>
+      Array.from({ length: 5 }, (_, i): unknown => table.getChild(name)?.get(i));
+    expect(column("id")).toEqual(IDS);
+    expect(column("year")).toEqual([1999, null, -0.1, null, null]);
+    expect(column("ok")).toEqual([true, null, null, null, false]);
+    expect(column("tags")).toEqual([null, '["a","b"]', null, null, "[1,2]"]);
+    const vectors = column("vector").flatMap((list) => [...(list as Iterable<number>)]);
+    expect(vectors).toEqual([...VECTORS]);
+    const empty = await openSink(join(folder, "none.arrow"), { dimensions: D, columns: new Map() });
+    await empty.finish();
+    const none = tableFromIPC(await readFile(join(folder, "none.arrow")));
+    expect([none.numRows, none.schema.names]).toEqual([0, ["id", "vector"]]);
+  });
+
+  test.each<[name: string, values: number[], refused: number[]]>([
+    ["w.bvecs", [0, 255, 1, 128], [256, -1, 0.5, Number.NaN, 1e-45]],
+    ["w.u8bin", [255, 0, 3, 2], [255.5, -1, Infinity]],
+    ["w.i8bin", [-128, 127, 0, -1], [-129, 128, -0.5, -Infinity]],
+  ])("%s holds whole numbers of its range, and refuses others", async (name, values, refused) => {
+    const path = join(folder, name);
+    const options = { dimensions: D, columns: new Map<string, ColumnKind>() };
+    const rows = (...vectors: number[]): SinkRows => ({
+      count: vectors.length / D,
+      vectors: Float32Array.from(vectors),
+      ids: IDS.slice(0, vectors.length / D),
+      metadata: [undefined, undefined],
+    });
+    const sink = await openSink(path, options);
+    await sink.append(rows(...values, ...values));
+    await sink.append(rows(...values));
+    await sink.finish();
+    const read = await readAll(path);
+    expect([read.rowCount, read.vectors]).toEqual([3, [...values, ...values, ...values]]);
+    const beside = (await readFile(`${path}.ids.jsonl`, "utf8")).trimEnd().split("\n");
+    expect(beside).toEqual(['{"id":"a"}', '{"id":"b,c"}', '{"id":"a"}']);
+
+    const before = await readdir(folder);
+    for (const value of refused) {
+      const refusing = await openSink(join(folder, `no-${name}`), options);
+      await refusing.append(rows(...values));
+      await expect(refusing.append(rows(...values, values[0] ?? 0, value, 1, 1))).rejects.toMatchObject({
+        code: "INVALID_VECTOR",
+        message: expect.stringContaining(`got ${Math.fround(value)} as element 1 of row 2 (id "b,c"); expected whole`),
+        details: { position: 2, element: 1 },
+      });
+      await refusing.abort();
+      expect(await readdir(folder)).toEqual(before);
+    }
+  });
+
   test("a sink that is aborted leaves nothing, and one of an unknown format is refused", async () => {
     const before = await readdir(folder);
-    for (const name of ["c.npy", "c.jsonl", "c.parquet"]) {
+    for (const name of ["c.npy", "c.jsonl", "c.parquet", "c.arrow", "c.bvecs"]) {
       const sink = await openSink(join(folder, name), { dimensions: D, columns: new Map() });
-      await sink.append({ ...rowsOf(0, 2), metadata: [undefined, undefined] });
+      await sink.append({ ...rowsOf(0, 2), vectors: new Float32Array(2 * D), metadata: [undefined, undefined] });
       await sink.abort();
     }
     expect(await readdir(folder)).toEqual(before);
     const unknown = openSink(join(folder, "c.docx"), { dimensions: D, columns: new Map() });
     await expect(unknown).rejects.toMatchObject({ code: "UNSUPPORTED_FORMAT" });
-    const nowhere = openSink(join(folder, "no", "c.npy"), { dimensions: D, columns: new Map() });
-    await expect(nowhere).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringMatching(/ENOENT/) });
+    for (const name of ["c.npy", "c.parquet", "c.arrow"]) {
+      const nowhere = openSink(join(folder, "no", name), { dimensions: D, columns: new Map() });
+      await expect(nowhere).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringMatching(/ENOENT/) });
+    }
   });
 });
