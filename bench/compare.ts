@@ -1,11 +1,12 @@
 /**
  * One set of vectors, several engines, interleaved. nearfield's answers are checked against the
- * oracle before timing and against themselves after it; of engines that promise no exactness the
- * recall is told. A wrong answer gets no number.
+ * oracle before timing and against themselves after it, and other engines' against nearfield's: those
+ * that promise exactness must have found all but a hundredth, of the rest the recall is told. A wrong
+ * answer gets no number.
  */
 import type { SearchReport } from "nearfield";
 import { rankProblem, sameAnswer, shapeProblem } from "./answers.ts";
-import { type Case, type CaseGroup, casesOf, type Contender, QUERIES } from "./cases.ts";
+import { type Case, type CaseGroup, casesOf, type Contender, promisesExact, QUERIES } from "./cases/case.ts";
 import type { Found, OpenContender, PreparedSearch } from "./contender.ts";
 import { type Clocks, interleave, type Timing } from "./interleave.ts";
 import { Oracle } from "./oracle.ts";
@@ -15,6 +16,8 @@ import type { Vectors } from "./vectors.ts";
 
 /** Single queries of a turn: enough that a turn of the fastest takes a few ms. */
 const SINGLES = 64;
+/** Of an exact engine: rounding in its float32 sums may swap rows at the k-th place, no more. */
+const LEAST_EXACT_RECALL = 0.99;
 
 export type ContenderOutcome = { readonly contender: Contender } & (
   | {
@@ -89,7 +92,7 @@ async function compareCase(
   oracle: Oracle,
   options: CompareOptions,
 ): Promise<ContenderOutcome[]> {
-  const right: Entrant[] = [];
+  const answered: Entrant[] = [];
   const outcomes: ContenderOutcome[] = [];
   for (const open of opened) {
     options.onProgress(`b${c.batch} k${c.k}: checking ${open.contender.name}`);
@@ -97,21 +100,27 @@ async function compareCase(
     try {
       const entrant = new Entrant(open, c, vectors);
       const problem = await entrant.check(oracle);
-      if (problem === undefined) right.push(entrant);
+      if (problem === undefined) answered.push(entrant);
       else outcomes.push({ contender, status: "wrong", reason: problem });
     } catch (error) {
       outcomes.push({ contender, status: "failed", reason: reasonOf(error) });
     }
   }
+  const truth = answered.find(({ isTruth }) => isTruth);
+  const right: Entrant[] = [];
+  for (const entrant of answered) {
+    const problem = truth === undefined ? undefined : entrant.compareWith(truth, oracle);
+    if (problem === undefined) right.push(entrant);
+    else outcomes.push({ contender: entrant.contender, status: "wrong", reason: problem });
+  }
   const timings = await interleave(right, options.rounds, options.clocks, (done) =>
     options.onProgress(`b${c.batch} k${c.k}: round ${done} of ${options.rounds}`),
   );
   const base = timings[right.findIndex(({ name }) => name === group.base)];
-  const truth = right.find(({ isTruth }) => isTruth);
   for (const [i, entrant] of right.entries()) {
     const timing = timings[i];
     if (timing === undefined) throw new Error(`${entrant.name} has no times`);
-    outcomes.push(await entrant.outcome(timing, base, truth, oracle));
+    outcomes.push(await entrant.outcome(timing, base));
   }
   return outcomes;
 }
@@ -119,15 +128,16 @@ async function compareCase(
 /** One contender in one case. */
 class Entrant {
   readonly name: string;
-  readonly #contender: Contender;
+  readonly contender: Contender;
   readonly #case: Case;
   readonly #queriesPerTurn: number;
   /** Searches by turn; turns repeat when all held-out queries were used. */
   readonly #turns: readonly (readonly PreparedSearch[])[];
   #found: readonly Found[] = [];
+  #recall: number | null = null;
 
   constructor(open: OpenContender, c: Case, vectors: Vectors) {
-    this.#contender = open.contender;
+    this.contender = open.contender;
     this.name = open.contender.name;
     this.#case = c;
     this.#queriesPerTurn = c.batch === 1 ? SINGLES : c.batch;
@@ -142,7 +152,7 @@ class Entrant {
 
   /** Whether its answers, once checked, are the exact ones for the rows as given. */
   get isTruth(): boolean {
-    const { engine, precision, eligibleShare } = this.#contender;
+    const { engine, precision, eligibleShare } = this.contender;
     return engine === "nearfield" && ["f32", "b1"].includes(precision) && eligibleShare === undefined;
   }
 
@@ -161,7 +171,7 @@ class Entrant {
       for (const q of [0, this.#queriesPerTurn - 1]) {
         const local = q - i * batch;
         if (local < 0 || local >= batch) continue;
-        const { precision, eligibleShare } = this.#contender;
+        const { precision, eligibleShare } = this.contender;
         const wanted = oracle.nearest(q, precision, k, eligibleShare);
         const difference = rankProblem(exact, local, wanted, 1e-6 * this.#boundaryScale(wanted.at(-1)?.distance));
         if (difference !== undefined) return difference;
@@ -170,19 +180,18 @@ class Entrant {
     return undefined;
   }
 
-  async outcome(
-    timing: Timing,
-    base: Timing | undefined,
-    truth: Entrant | undefined,
-    oracle: Oracle,
-  ): Promise<ContenderOutcome> {
-    const contender = this.#contender;
-    const after = await this.#answers();
-    for (const [i, { exact }] of this.#found.entries()) {
-      const again = after[i]?.exact;
-      if (exact !== undefined && (again === undefined || !sameAnswer(exact, again)))
-        return { contender, status: "wrong", reason: "the answer after timing differs from the one before" };
-    }
+  /** Works out the recall of the first turn's answers, and says what is wrong with it, or undefined. */
+  compareWith(truth: Entrant, oracle: Oracle): string | undefined {
+    if (this.contender.eligibleShare !== undefined) return undefined; // other rows than the truth's
+    this.#recall = round(this.#recallOf(truth, oracle));
+    if (this.#recall >= LEAST_EXACT_RECALL || !promisesExact(this.contender)) return undefined;
+    return `recall ${this.#recall} of an exact search`;
+  }
+
+  async outcome(timing: Timing, base: Timing | undefined): Promise<ContenderOutcome> {
+    const contender = this.contender;
+    if (this.#found.some(({ exact }) => exact !== undefined) && !(await this.#repeats()))
+      return { contender, status: "wrong", reason: "the answer after timing differs from the one before" };
     const perQuery = (times: readonly number[]): Spread => spreadOf(times.map((ms) => ms / this.#queriesPerTurn));
     const [first] = this.#found;
     return {
@@ -192,7 +201,7 @@ class Entrant {
       cpuMs: timing.cpuMs === null ? null : perQuery(timing.cpuMs),
       speedup: speedup(base?.wallMs, timing.wallMs),
       cpuSpeedup: speedup(base?.cpuMs, timing.cpuMs),
-      recall: truth === undefined || contender.eligibleShare !== undefined ? null : round(this.#recall(truth, oracle)),
+      recall: this.#recall,
       scan: first?.exact?.report.scan ?? null,
       codes: first?.codes ?? null,
     };
@@ -204,8 +213,18 @@ class Entrant {
     return found;
   }
 
-  #recall(truth: Entrant, oracle: Oracle): number {
-    const { batch, k } = this.#case;
+  /** Whether it still gives the answers of the check. */
+  async #repeats(): Promise<boolean> {
+    const after = await this.#answers();
+    return this.#found.every(({ exact }, i) => {
+      const again = after[i]?.exact;
+      return exact === undefined || (again !== undefined && sameAnswer(exact, again));
+    });
+  }
+
+  /** A row counts once, however often it was returned. */
+  #recallOf(truth: Entrant, oracle: Oracle): number {
+    const { batch, k, data } = this.#case;
     let hits = 0;
     for (const [i, found] of this.#found.entries()) {
       const exact = truth.#found[i]?.exact;
@@ -214,8 +233,9 @@ class Entrant {
       for (let q = 0; q < batch; q++) {
         const known = new Set(exact.rows.subarray(q * k, (q + 1) * k));
         const last = exact.distances[(q + 1) * k - 1] ?? Infinity;
-        for (let hit = q * k; hit < (q + 1) * k; hit++) {
-          const row = rows[hit] ?? -1;
+        const own = new Set(Array.from({ length: k }, (_, hit) => rows[q * k + hit] ?? -1));
+        for (const row of own) {
+          if (!(row >= 0 && row < data.rows)) continue;
           if (known.has(row) || oracle.distance(i * batch + q, row) <= last) hits++;
         }
       }
@@ -231,7 +251,9 @@ class Entrant {
 
 function speedup(base: readonly number[] | null | undefined, own: readonly number[] | null): Spread | null {
   if (base === null || base === undefined || own === null) return null;
-  return spreadOf(own.map((ms, i) => (base[i] ?? Number.NaN) / ms));
+  // Either may be slow, with fewer rounds: only those that both had are paired.
+  const both = Math.min(own.length, base.length);
+  return spreadOf(own.slice(0, both).map((ms, i) => (base[i] ?? Number.NaN) / ms));
 }
 
 function reasonOf(error: unknown): string {

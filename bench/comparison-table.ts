@@ -1,5 +1,5 @@
 /** What people read of a comparison. Records hold more. */
-import { caseKey } from "./cases.ts";
+import { caseKey } from "./cases/case.ts";
 import type { CaseResult, ContenderOutcome } from "./compare.ts";
 import type { Spread } from "./statistics.ts";
 

@@ -1,6 +1,6 @@
 /** What a comparison sees of an engine. */
 import type { SearchResult } from "nearfield";
-import type { Contender } from "./cases.ts";
+import type { Contender } from "./cases/case.ts";
 import type { ScanCodes } from "./scan-copies.ts";
 import type { Vectors } from "./vectors.ts";
 

@@ -1,7 +1,7 @@
 /** nearfield as a contender, in Node and on a page. */
 import { createIndex, type IndexOptions, type SearchOptions, type VectorIndex } from "nearfield";
 import { withInternals } from "nearfield/testing";
-import type { CaseGroup, Contender } from "./cases.ts";
+import type { CaseGroup, Contender } from "./cases/case.ts";
 import type { OpenContender } from "./contender.ts";
 import { eligibleRows } from "./eligible.ts";
 import { type ScanCodes, scanCopiesReady } from "./scan-copies.ts";

@@ -1,6 +1,6 @@
 /** A set of vectors with held-out queries, and the sets that are made up. Runs anywhere; the real sets are in peers/vectors.ts. */
 import { normal } from "../test/contract/random.ts";
-import { QUERIES, type DataShape } from "./cases.ts";
+import { QUERIES, type DataShape } from "./cases/case.ts";
 import { clusteredBits, clusteredRows, QUERY_BASE } from "./clustered.ts";
 
 export interface Vectors {

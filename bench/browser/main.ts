@@ -4,7 +4,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { BROWSER_VARIABLE } from "../../test/setup/backends.ts";
 import { browserOf, nativeAssets } from "../../test/setup/chromium-assets.ts";
-import { caseKey } from "../cases.ts";
+import { caseKey } from "../cases/case.ts";
 import { commitOf } from "../commit.ts";
 import { comparisonLines } from "../comparison-table.ts";
 import { runtime } from "../machine.ts";

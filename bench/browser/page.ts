@@ -4,7 +4,8 @@
  * 7), threads (default: as many as the browser tells), only (part of a case's name). Results stand in the table and in
  * `benchmark`, for a program that opened the page.
  */
-import { caseKey, type CaseGroup, limitRows, onlyCases, SUITES } from "../cases.ts";
+import { caseKey, type CaseGroup, limitRows, onlyCases } from "../cases/case.ts";
+import { CPU_CASES } from "../cases/cpu.ts";
 import { type CaseResult, compareGroup, type ContenderOutcome } from "../compare.ts";
 import type { Clocks } from "../interleave.ts";
 import { openNearfield } from "../nearfield-contender.ts";
@@ -40,7 +41,7 @@ const setting: PageSetting = {
 
 /** Groups with the contenders that a page has. */
 function groups(): CaseGroup[] {
-  return onlyCases(limitRows(SUITES.cpu, parameter("rows", 100_000)), parameters.get("only") ?? "")
+  return onlyCases(limitRows(CPU_CASES, parameter("rows", 100_000)), parameters.get("only") ?? "")
     .filter(({ data }) => data.source === "gaussian" || data.source === "clustered" || data.source === "bits")
     .map((group) => {
       const contenders = group.contenders

@@ -2,7 +2,7 @@
  * The scans end to end through an index, on one thread, as rates: a single query by the bytes that it must read, a batch
  * by the multiply-adds that it must do; beside the peaks of the same run. Answers are checked as in every comparison.
  */
-import type { CaseGroup } from "../cases.ts";
+import type { CaseGroup } from "../cases/case.ts";
 import type { CaseResult, ContenderOutcome } from "../compare.ts";
 import { round } from "../statistics.ts";
 import type { Peaks } from "./peaks.ts";

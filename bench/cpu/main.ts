@@ -6,7 +6,7 @@ import { availableParallelism } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { caseKey, limitRows } from "../cases.ts";
+import { caseKey, limitRows } from "../cases/case.ts";
 import { commitOf } from "../commit.ts";
 import { compareGroup } from "../compare.ts";
 import { runtime } from "../machine.ts";

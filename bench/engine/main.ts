@@ -7,7 +7,7 @@
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { type CaseGroup, caseKey, limitRows, onlyCases } from "../cases.ts";
+import { type CaseGroup, caseKey, limitRows, onlyCases } from "../cases/case.ts";
 import { commitOf } from "../commit.ts";
 import { compareGroup } from "../compare.ts";
 import { comparisonLines } from "../comparison-table.ts";
@@ -18,7 +18,7 @@ import { PeerPackages } from "../peers/packages.ts";
 import { vectorsOf } from "../peers/vectors.ts";
 import { Progress } from "../progress.ts";
 import { ResultFile } from "../result-file.ts";
-import { ENGINE_GROUPS } from "./cases.ts";
+import { ENGINE_GROUPS } from "../cases/engine.ts";
 import { COLD_SHAPES, measureColdStart } from "./cold-start.ts";
 import { INGEST_SHAPE, measureIngest } from "./ingest.ts";
 import { measureMemory, MEMORY_SHAPE, memoryTasks } from "./memory.ts";

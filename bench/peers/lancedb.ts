@@ -5,6 +5,7 @@
  */
 import type { FilmRecord } from "../collections/records.ts";
 import type { Store } from "../collections/store.ts";
+import { type Arrow, vectorColumn } from "./arrow.ts";
 import type { PeerPackages } from "./packages.ts";
 
 interface LanceTable {
@@ -22,19 +23,6 @@ interface LanceQuery {
 }
 interface Lance {
   connect(folder: string): Promise<{ createTable(name: string, data: unknown): Promise<LanceTable>; close(): void }>;
-}
-interface Arrow {
-  readonly Table: new (columns: Record<string, unknown>) => unknown;
-  readonly Vector: new (data: readonly unknown[]) => unknown;
-  readonly Float32: new () => unknown;
-  readonly Float64: new () => unknown;
-  readonly Int32: new () => unknown;
-  readonly Utf8: new () => unknown;
-  readonly List: new (field: unknown) => unknown;
-  readonly Field: new (name: string, type: unknown, nullable: boolean) => unknown;
-  readonly FixedSizeList: new (size: number, field: unknown) => unknown;
-  makeData(parts: object): unknown;
-  vectorFromArray(values: readonly unknown[], type: unknown): unknown;
 }
 
 export async function openLanceDb(packages: PeerPackages, folder: string, dimensions: number): Promise<Store> {
@@ -68,15 +56,12 @@ export async function openLanceDb(packages: PeerPackages, folder: string, dimens
 function arrowTable(arrow: Arrow, records: readonly FilmRecord[], dimensions: number): unknown {
   const values = new Float32Array(records.length * dimensions);
   for (const [i, { vector }] of records.entries()) values.set(vector, i * dimensions);
-  const item = new arrow.Field("item", new arrow.Float32(), true);
-  const child = arrow.makeData({ type: new arrow.Float32(), length: values.length, data: values });
-  const list = arrow.makeData({ type: new arrow.FixedSizeList(dimensions, item), length: records.length, child });
   const utf8 = (of: (record: FilmRecord) => string): unknown =>
     arrow.vectorFromArray(records.map(of), new arrow.Utf8());
   const tags = new arrow.List(new arrow.Field("item", new arrow.Utf8(), true));
   return new arrow.Table({
     id: utf8(({ id }) => id),
-    vector: new arrow.Vector([list]),
+    vector: vectorColumn(arrow, values, dimensions),
     title: utf8(({ metadata }) => metadata.title),
     year: arrow.vectorFromArray(
       records.map(({ metadata }) => metadata.year),

@@ -6,32 +6,31 @@ import { spawnSync } from "node:child_process";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { caseKey, type CaseGroup, type Contender, limitRows, onlyCases, SUITES } from "../cases.ts";
+import { caseKey, type CaseGroup, limitRows, onlyCases } from "../cases/case.ts";
+import { type SuiteName, SUITES } from "../cases/suites.ts";
 import { commitOf } from "../commit.ts";
 import { comparisonLines } from "../comparison-table.ts";
 import { compareGroup } from "../compare.ts";
-import type { OpenContender } from "../contender.ts";
 import { runtime } from "../machine.ts";
-import { openNearfield } from "../nearfield-contender.ts";
 import { nodeClocks } from "../node-clocks.ts";
 import { Progress } from "../progress.ts";
 import { ResultFile } from "../result-file.ts";
 import type { Vectors } from "../vectors.ts";
 import { compareStores } from "./collections.ts";
-import { openOnnxRuntime } from "./onnxruntime.ts";
+import { openEngine, peerVersions } from "./engines.ts";
 import { PeerPackages } from "./packages.ts";
-import { openUsearch } from "./usearch.ts";
 import { vectorsOf } from "./vectors.ts";
 
-const USAGE = `npm run bench:peers -- --case cpu|threads|collections [options]
+const USAGE = `npm run bench:peers -- --case cpu|threads|peers|collections [options]
   --case cpu         nearfield (as it is, full scan, i8), usearch (f32, i8) and onnxruntime, one thread each
   --case threads     one thread and two, with shared memory and without
+  --case peers       nearfield and every other engine of bench/peers, one thread each
   --case collections 100,000 records with metadata into nearfield, LanceDB and sqlite-vec
 options:
   --only PART        cases whose name contains PART, e.g. glove or gaussian-100000x384-cosine-b256-k10
-  --rounds N         turns of each contender (default 15)
+  --rounds N         turns of each contender (default 15); 2 of one whose turn takes longer than 10 s
   --rows-limit N     at most N rows, to try a run quickly: its numbers mean little
-  --node 24          run under the Node 24 of bench/peers, where WASM has relaxed SIMD
+  --node 24          run under the Node 24 of bench/peers: WASM has relaxed SIMD, sqlite-vec its SQLite
   --prepare          get packages and data, measure nothing
   --out FILE         where to append results (default build/bench-peers.jsonl)`;
 
@@ -117,7 +116,7 @@ async function runGroup(
   const results = compareGroup(group, vectors, {
     rounds,
     clocks: nodeClocks,
-    open: (contender, { metric }) => open(packages, contender, metric, vectors),
+    open: (contender, { metric }) => openEngine(packages, contender, metric, vectors),
     onProgress: show,
   });
   let problems = 0;
@@ -128,7 +127,7 @@ async function runGroup(
       commit: commitOf(root),
       date: new Date().toISOString(),
       runtime: runtime(),
-      peers: { usearch: packages.version("usearch"), onnxruntime: packages.version("onnxruntime-node") },
+      peers: peerVersions(packages, group.contenders),
       key: caseKey(result.case),
       base: group.base ?? null,
       ...result,
@@ -139,31 +138,17 @@ async function runGroup(
   return problems;
 }
 
-async function open(
-  packages: PeerPackages,
-  contender: Contender,
-  metric: CaseGroup["metric"],
-  vectors: Vectors,
-): Promise<OpenContender> {
-  switch (contender.engine) {
-    case "nearfield":
-      return openNearfield(contender, metric, vectors);
-    case "usearch":
-      return openUsearch(packages, contender, metric, vectors);
-    case "onnxruntime":
-      return openOnnxRuntime(packages, contender, metric, vectors);
-    default:
-      return contender.engine satisfies never;
-  }
-}
-
 function groupsOf(values: Values): CaseGroup[] {
-  if (values.case !== "cpu" && values.case !== "threads")
-    throw new Error(`--case must be cpu, threads or collections, got ${values.case}`);
+  if (!isSuite(values.case))
+    throw new Error(`--case must be ${Object.keys(SUITES).join(", ")} or collections, got ${values.case}`);
   roundsOf(values);
   const groups = onlyCases(limitRows(SUITES[values.case], limitOf(values)), values.only);
   if (groups.length === 0) throw new Error(`no case has ${values.only} in its name`);
   return groups;
+}
+
+function isSuite(name: string): name is SuiteName {
+  return Object.hasOwn(SUITES, name);
 }
 
 function roundsOf(values: Values): number {

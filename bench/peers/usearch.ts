@@ -2,10 +2,7 @@
  * usearch's exact search: native brute force with the widest SIMD of the CPU. Its i8 form gets rows and queries as codes:
  * for cosine each vector with a scale of its own (the angle stays), for euclidean all with one.
  */
-import type { CaseGroup, Contender } from "../cases.ts";
-import type { OpenContender } from "../contender.ts";
-import type { Vectors } from "../vectors.ts";
-import type { PeerPackages } from "./packages.ts";
+import type { OpenPeer } from "./peer.ts";
 
 type Values = Float32Array<ArrayBuffer> | Int8Array<ArrayBuffer>;
 
@@ -20,12 +17,7 @@ interface Usearch {
   ): { readonly keys: BigUint64Array };
 }
 
-export function openUsearch(
-  packages: PeerPackages,
-  contender: Contender,
-  metric: CaseGroup["metric"],
-  { dimensions, rows, queries }: Vectors,
-): OpenContender {
+export const openUsearch: OpenPeer = (packages, contender, metric, { dimensions, rows, queries }) => {
   if (rows instanceof Uint8Array || queries instanceof Uint8Array)
     throw new Error("usearch's exactSearch takes no packed bits");
   const usearch = packages.require("usearch") as Usearch;
@@ -51,7 +43,7 @@ export function openUsearch(
     },
     close: () => Promise.resolve(),
   };
-}
+};
 
 /** [vectors × dimensions]: each vector's largest element becomes ±127. */
 function codes(values: Float32Array, dimensions: number): Int8Array<ArrayBuffer> {

@@ -1,7 +1,7 @@
 /** The sets of vectors of the comparison, the real ones from npm packages; what is made of them is kept in the cache folder. */
 import { readFileSync } from "node:fs";
 import { openGlove } from "../../demo/words/glove.ts";
-import type { DataShape } from "../cases.ts";
+import type { DataShape } from "../cases/case.ts";
 import { mnistImages } from "../mnist.ts";
 import { holdOut, madeUpVectors, type Vectors } from "../vectors.ts";
 import type { PeerPackages } from "./packages.ts";

@@ -1,5 +1,5 @@
 /** The tables of BENCHMARKS.md out of records of one machine. Pure. */
-import type { Case } from "../cases.ts";
+import type { Case } from "../cases/case.ts";
 import { digits, table } from "./markdown.ts";
 import { type Cold, type Comparison, type Ingest, type Measured, measuredOf, type Memory } from "./results.ts";
 

@@ -20,8 +20,8 @@ import {
   limitRows,
   onlyCases,
   QUERIES,
-  SUITES,
-} from "../../bench/cases.ts";
+} from "../../bench/cases/case.ts";
+import { SUITES } from "../../bench/cases/suites.ts";
 import { clusteredBits, clusteredRows } from "../../bench/clustered.ts";
 import { type CaseResult, compareGroup, type ContenderOutcome } from "../../bench/compare.ts";
 import { comparisonLines } from "../../bench/comparison-table.ts";
@@ -67,6 +67,26 @@ describe("turns", () => {
       { wallMs: [1, 1, 1], cpuMs: [2, 2, 2] },
       { wallMs: [10, 10, 10], cpuMs: [20, 20, 20] },
     ]);
+  });
+
+  test("a contender whose first turn takes longer than 10 s has two rounds, the same as the others' first", async () => {
+    const clock = handClock();
+    const ran: string[] = [];
+    const contender = (name: string, ms: number): { name: string; run(turn: number): Promise<void> } => ({
+      name,
+      run: (turn) => {
+        ran.push(`${name}${turn}`);
+        clock.wall += ms;
+        return Promise.resolve();
+      },
+    });
+    const contenders = [contender("a", 10_000), contender("slow", 10_001)];
+    const timings = await interleave(contenders, 4, clock, () => {});
+    expect(ran).toEqual(["slow0", "a0", "a0", "slow0", "slow1", "a1", "a2", "a3"]);
+    expect(timings.map(({ wallMs }) => wallMs.length)).toEqual([4, 2]);
+    ran.length = 0;
+    await interleave(contenders, 1, clock, () => {});
+    expect(ran).toEqual(["slow0", "a0", "a0", "slow0"]);
   });
 
   test("where the platform has no clock of CPU time, there is none in the result", async () => {
@@ -172,9 +192,9 @@ describe("the comparison", () => {
   async function compare(
     contenders: readonly Contender[],
     open: (contender: Contender) => Promise<OpenContender>,
+    clocks = handClock(),
   ): Promise<CaseResult[]> {
     const results: CaseResult[] = [];
-    const clocks = handClock();
     const ticking = { ...clocks, wallMs: () => (clocks.wall += 2) };
     const options = { rounds: 3, clocks: ticking, open, onProgress: () => {} };
     for await (const result of compareGroup(group(...contenders), VECTORS, options)) results.push(result);
@@ -246,21 +266,60 @@ describe("the comparison", () => {
     }
   });
 
-  test("of another engine the recall is told, and one that fails spoils no other", async () => {
+  /** The first hit of each search becomes one that is not among the nearest. */
+  const missFirst = (found: SearchResult): SearchResult => {
+    const own = new Set(found.rows);
+    return replaceFirst(found, Array.from({ length: 300 }, (_, row) => row).find((row) => !own.has(row)) ?? 0);
+  };
+
+  test("of an approximate engine the recall is told, and one that fails spoils no other", async () => {
     const broken: Contender = { name: "broken", engine: "onnxruntime", precision: "f32", threads: 1 };
-    const results = await compare([OWN, PEER, broken], (contender) => {
+    const approximate: Contender = { ...PEER, isApproximate: true };
+    const results = await compare([OWN, approximate, broken], (contender) => {
       if (contender === OWN) return openNearfield(OWN, "euclidean", VECTORS);
       if (contender === broken) return Promise.reject(new Error("no such engine"));
-      // The first hit of each search becomes one that is not among the nearest.
-      return tampered(contender, (found) => {
-        const own = new Set(found.rows);
-        return replaceFirst(found, Array.from({ length: 300 }, (_, row) => row).find((row) => !own.has(row)) ?? 0);
-      });
+      return tampered(contender, missFirst);
     });
     expect(results[0]?.contenders.map(({ status }) => status)).toEqual(["ok", "ok", "failed"]);
     expect(results[0]?.contenders[1]).toMatchObject({ recall: 0.8 }); // 4 of 5 in each single query
     expect(results[1]?.contenders[1]).toMatchObject({ recall: round(319 / 320) });
     expect(results[0]?.contenders[2]).toMatchObject({ reason: "no such engine" });
+  });
+
+  test("an engine that promises exactness and misses more than a hundredth is wrong, and gets no times", async () => {
+    const results = await compare([OWN, PEER], (contender) =>
+      contender === OWN ? openNearfield(OWN, "euclidean", VECTORS) : tampered(contender, missFirst),
+    );
+    expect(results[0]?.contenders[1]).toMatchObject({ status: "wrong", reason: "recall 0.8 of an exact search" });
+    // One of 320 hits may be rounding.
+    expect(results[1]?.contenders[1]).toMatchObject({ status: "ok", recall: round(319 / 320) });
+  });
+
+  test("a row that is returned twice is found once, and a place without a row is not found", async () => {
+    const results = await compare([OWN, { ...PEER, isApproximate: true }], (contender) =>
+      contender === OWN
+        ? openNearfield(OWN, "euclidean", VECTORS)
+        : tampered(contender, ({ rows, ...rest }) => ({
+            ...rest,
+            // Of each query's five: the second is the first again, and the third is none.
+            rows: rows.map((row, i) => [row, rows[i - 1] ?? 0, 0xffff_ffff, row, row][i % 5] ?? row),
+          })),
+    );
+    for (const { contenders } of results) expect(contenders[1]).toMatchObject({ status: "ok", recall: 0.6 });
+  });
+
+  test("a slow engine's ratios pair the rounds that it had", async () => {
+    const clock = handClock();
+    const open = (contender: Contender): Promise<OpenContender> =>
+      tampered(contender, (found) => {
+        if (contender === PEER) clock.wall += 10_000;
+        return found;
+      });
+    const results = await compare([OWN, PEER], open, clock);
+    for (const { contenders } of results) {
+      expect(contenders[0]).toMatchObject({ wallMs: { count: 3 }, speedup: { count: 2 } });
+      expect(contenders[1]).toMatchObject({ wallMs: { count: 2 }, speedup: { median: 1, count: 2 } });
+    }
   });
 });
 

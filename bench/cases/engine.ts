@@ -1,5 +1,5 @@
 /** What `npm run bench` searches: real vectors and clustered ones, every precision, single queries to batches, with filters and without. */
-import { type CaseGroup, type Contender, QUERIES } from "../cases.ts";
+import { type CaseGroup, type Contender, QUERIES } from "./case.ts";
 
 const F32: Contender = { name: "f32", engine: "nearfield", precision: "f32", threads: 1 };
 
