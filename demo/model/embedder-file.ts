@@ -57,9 +57,7 @@ export function decodeTable(bytes: Uint8Array): TokenTable {
     throw damaged(`${bytes.length} bytes`, `${vocabularyAt + word(4)}, as the header says`);
   }
   const scales = Float32Array.from({ length: count }, (_, i) => view.getFloat32(HEADER_BYTES + 4 * i, true));
-  const tokens = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true })
-    .decode(bytes.subarray(vocabularyAt))
-    .split("\n");
+  const tokens = textOf(bytes.subarray(vocabularyAt)).split("\n");
   if (!scales.every(Number.isFinite)) throw damaged("a scale that is not finite", "finite scales");
   if (tokens.length !== count) throw damaged(`${tokens.length} tokens in the vocabulary`, `${count}`);
   if (new Set(tokens).size !== count) throw damaged("a token that comes twice", "different tokens");
@@ -71,8 +69,17 @@ export function decodeTable(bytes: Uint8Array): TokenTable {
   };
 }
 
-function damaged(got: string, expected: string): Error {
+function textOf(bytes: Uint8Array): string {
+  try {
+    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw damaged("a vocabulary that is no text", "UTF-8", cause);
+  }
+}
+
+function damaged(got: string, expected: string, cause?: unknown): Error {
   return new Error(
     `embedder.bin: got ${got}; expected ${expected}; load it again, or make it with npm run demo:distil`,
+    { cause },
   );
 }

@@ -5,8 +5,8 @@
  * 1. Each token's vector less their mean, on the leading principal axes (Model2Vec, Minish Lab, 2024).
  * 2. Weights by rank, as words of Zipf's law get them by SIF (Arora, Liang, Ma 2017): a / (a + p).
  * 3. Passes over texts whose MiniLM vector is known: the weighted sum of a text's tokens is turned towards it, by
- *    gradient steps of the cosine. This is where tokens learn what they mean beside others; it is worth more than all
- *    constants of 1 and 2 together (README.md).
+ *    gradient steps of the cosine. So tokens learn what they mean beside others, and how much they count: after it, the
+ *    choice of a hardly matters (README.md).
  * 4. int8 with a scale for each row.
  */
 import { symmetricEigen } from "../../src/core/eigen.ts";
