@@ -1,6 +1,6 @@
 /** Phrases searched among all glosses, as the demo does it: how the embedder is examined, by quality.ts and by a test. */
 import { createIndex } from "nearfield";
-import type { Synset } from "../glosses.ts";
+import type { Synset } from "../synset.ts";
 import type { StaticEmbedder } from "./static-embedder.ts";
 
 /** How far down the word is looked for. */

@@ -5,7 +5,8 @@
 import { embedOnce, type Minilm, MINILM_DIMENSIONS, type OnProgress } from "../../bench/peers/minilm.ts";
 import type { PeerPackages } from "../../bench/peers/packages.ts";
 import { uniform } from "../../src/core/random.ts";
-import { embeddedText, readSynsets, type Synset } from "../glosses.ts";
+import { readSynsets } from "../data/wordnet.ts";
+import { embeddedText, type Synset } from "../synset.ts";
 import type { Teaching } from "./recipe.ts";
 
 const TAUGHT = 40_000;

@@ -124,6 +124,11 @@ export class StoredCollection implements Collection {
     return this.#current.version;
   }
 
+  /** What nearfield/testing breaks. It changes with `restore` and `compact`. */
+  get index(): StoredIndex {
+    return this.#current.records.index;
+  }
+
   get size(): number {
     return this.#current.records.size;
   }

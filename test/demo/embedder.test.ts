@@ -2,13 +2,14 @@
 import { readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import { describe, expect, it } from "vitest";
-import { embeddedText, readSynsets } from "../../demo/glosses.ts";
+import { readSynsets } from "../../demo/data/wordnet.ts";
 import { decodeTable, encodeTable, type TokenTable } from "../../demo/model/embedder-file.ts";
 import { PHRASES } from "../../demo/model/phrases.ts";
 import { distil } from "../../demo/model/recipe.ts";
 import { ranks, vectorsOf } from "../../demo/model/reverse-dictionary.ts";
 import { StaticEmbedder } from "../../demo/model/static-embedder.ts";
 import { UNKNOWN, WordPiece } from "../../demo/model/wordpiece.ts";
+import { embeddedText } from "../../demo/synset.ts";
 import { uniform } from "../../src/core/random.ts";
 
 const artefact = new Uint8Array(readFileSync(fileURLToPath(new URL("../../demo/model/embedder.bin", import.meta.url))));

@@ -5,19 +5,9 @@
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
+import type { PartOfSpeech, Synset } from "../synset.ts";
 
 const require = createRequire(import.meta.url);
-
-type PartOfSpeech = "noun" | "verb" | "adjective" | "adverb";
-
-/** A set of words with one meaning, and that meaning in words. */
-export interface Synset {
-  readonly part: PartOfSpeech;
-  /** At least one, the most usual first; "rocking chair", not "rocking_chair". */
-  readonly words: readonly string[];
-  /** The definition without its examples. */
-  readonly gloss: string;
-}
 
 const FILES: readonly (readonly [file: string, part: PartOfSpeech])[] = [
   ["data.noun", "noun"],
@@ -36,11 +26,6 @@ export function readSynsets(): Synset[] {
       .filter((line) => /^\d/.test(line))
       .map((line) => parseSynset(line, part)),
   );
-}
-
-/** What of a synset is embedded: words and gloss together are found more often than the gloss alone (model/README.md). */
-export function embeddedText({ words, gloss }: Synset): string {
-  return `${words.join(", ")}: ${gloss}`;
 }
 
 /** `offset file type count word id word id … | definition; "example"; …`, count in hexadecimal (wndb(5WN)). */

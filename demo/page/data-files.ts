@@ -1,0 +1,41 @@
+/** Where the page's data files lie, as the build named them (demo/data/plugin.ts); names hold a hash of the content. */
+
+export interface DataFile {
+  /** Relative to the page. */
+  readonly url: string;
+  /** Records in it. */
+  readonly count: number;
+}
+
+interface DataFiles {
+  /** Lines of synset.ts, gzipped. */
+  readonly glosses: DataFile;
+  /** demo/data/word-file.ts, gzipped. */
+  readonly words: DataFile;
+  /** demo/data/digit-file.ts, gzipped; null in a build without MNIST. */
+  readonly digits: DataFile | null;
+}
+
+declare const __DATA_FILES__: DataFiles;
+
+export const DATA_FILES: DataFiles = __DATA_FILES__;
+
+/** Whole and unzipped. Rejects with an Error that names the file. `onProgress`: bytes received so far. */
+export async function loadData({ url }: DataFile, onProgress?: (bytes: number) => void): Promise<ArrayBuffer> {
+  const response = await fetch(url);
+  if (!response.ok || response.body === null) throw new Error(`${url}: ${response.status} ${response.statusText}`);
+  let received = 0;
+  const counted = response.body.pipeThrough(
+    new TransformStream<Uint8Array, Uint8Array>({
+      transform(chunk, controller) {
+        received += chunk.byteLength;
+        onProgress?.(received);
+        controller.enqueue(chunk);
+      },
+    }),
+  );
+  const unzipped = counted.pipeThrough(
+    new DecompressionStream("gzip") as unknown as TransformStream<Uint8Array, Uint8Array>,
+  );
+  return new Response(unzipped as ReadableStream<Uint8Array<ArrayBuffer>>).arrayBuffer();
+}
