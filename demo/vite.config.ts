@@ -38,7 +38,7 @@ const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
     ],
   },
   build: {
-    outDir: process.env["DEMO_OUT"] ?? path("../build/demo"),
+    outDir: path("../build/demo"),
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },

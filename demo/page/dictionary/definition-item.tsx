@@ -52,8 +52,6 @@ export function DefinitionItem({ definition, asked, onMore, onAlso, onNot }: Pro
 
 function Highlighted({ text, asked }: { text: string; asked: string }): JSX.Element {
   return (
-    <>
-      {highlight(text, asked).map((piece, i) => (piece.isMatch ? <mark key={i}>{piece.text}</mark> : piece.text))}
-    </>
+    <>{highlight(text, asked).map((piece, i) => (piece.isMatch ? <mark key={i}>{piece.text}</mark> : piece.text))}</>
   );
 }

@@ -81,7 +81,10 @@ export function Dictionary(): JSX.Element {
   return (
     <section class="dictionary" onKeyDown={(event) => moveFocus(event, input.current, list.current)}>
       <h1>The word for it</h1>
-      <p class="faint">Say what you mean: {DATA_FILES.glosses.count.toLocaleString("en")} definitions are ranked by meaning as you type.</p>
+      <p class="faint">
+        Say what you mean: {DATA_FILES.glosses.count.toLocaleString("en")} definitions are ranked by meaning as you
+        type.
+      </p>
       <form role="search" onSubmit={(event) => event.preventDefault()}>
         <label class="visually-hidden" for="meaning">
           A meaning
@@ -111,7 +114,13 @@ export function Dictionary(): JSX.Element {
       </form>
       {isEmpty ? <Suggestions onText={(value) => change({ text: value })} /> : null}
       <StageNote state={session.state} notices={session.notices} onRetry={() => void session.reopen()} />
-      <ol id="definitions" ref={list} class="definitions" aria-label="Definitions, the nearest first">
+      <ol
+        id="definitions"
+        ref={list}
+        class="definitions"
+        data-answers={session.answered.value.text}
+        aria-label="Definitions, the nearest first"
+      >
         {(session.found.value ?? []).map((definition) => (
           <DefinitionItem
             key={definition.id}
@@ -200,7 +209,11 @@ function Suggestions({ onText }: { onText: (text: string) => void }): JSX.Elemen
 function moveFocus(event: KeyboardEvent, input: HTMLInputElement | null, list: HTMLOListElement | null): void {
   const items = [...(list?.querySelectorAll<HTMLElement>("li[tabindex]") ?? [])];
   const at = items.findIndex((item) => item.contains(document.activeElement));
-  if (event.key === "ArrowDown" && event.target instanceof HTMLElement && event.target.matches("[type=search], li, li *")) {
+  if (
+    event.key === "ArrowDown" &&
+    event.target instanceof HTMLElement &&
+    event.target.matches("[type=search], li, li *")
+  ) {
     items[Math.min(at + 1, items.length - 1)]?.focus();
   } else if (event.key === "ArrowUp" && at >= 0) {
     (items[at - 1] ?? input)?.focus();
@@ -209,4 +222,3 @@ function moveFocus(event: KeyboardEvent, input: HTMLInputElement | null, list: H
   } else return;
   event.preventDefault();
 }
-

@@ -7,7 +7,9 @@ export function startEmbedder(): { readonly api: Comlink.Remote<EmbedApi>; reado
   const worker = new Worker(new URL("./embed-worker.ts", import.meta.url), { type: "module", name: "embedder" });
   const failed = new Promise<never>((_, reject) => {
     worker.addEventListener("error", ({ message }) => {
-      reject(new Error(`the embedder's worker could not run${message === undefined ? "" : `: ${message}`}; reload the page`));
+      reject(
+        new Error(`the embedder's worker could not run${message === undefined ? "" : `: ${message}`}; reload the page`),
+      );
     });
   });
   failed.catch(() => {}); // whoever waits for an answer races with it

@@ -25,7 +25,11 @@ export function highlight(text: string, asked: string): Piece[] {
     else if (piece !== "") pieces.push({ text: piece, isMatch });
   };
   // Separators are kept by the group.
-  for (const piece of text.split(/([\p{L}\p{N}]+)/u)) put(piece, wanted.some((word) => meets(piece.toLowerCase(), word)));
+  for (const piece of text.split(/([\p{L}\p{N}]+)/u))
+    put(
+      piece,
+      wanted.some((word) => meets(piece.toLowerCase(), word)),
+    );
   return pieces;
 }
 

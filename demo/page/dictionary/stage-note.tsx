@@ -42,7 +42,8 @@ function Stage({ state, onRetry }: { state: State; onRetry: () => void }): JSX.E
       return (
         <div class="progress">
           <label for="building">
-            First visit: embedding {state.total.toLocaleString("en")} definitions in your browser. They are kept for next time.
+            First visit: embedding {state.total.toLocaleString("en")} definitions in your browser. They are kept for
+            next time.
           </label>
           <progress id="building" max={state.total} value={state.done} />
           <span class="faint">

@@ -49,6 +49,8 @@ const SHAPE = { dimensions: 192, metric: "cosine", precision: "i8" } as const;
 export async function openGlosses(source: GlossSource, options: OpenOptions): Promise<GlossStore> {
   options.onStage({ kind: "opening" });
   try {
+    // The page itself learns sooner than a worker that it may not store anything.
+    await root();
     const kept = await openWhole(options);
     if (kept !== undefined) return { collection: kept, isKept: true };
     await buildKept(source, options);
@@ -66,7 +68,10 @@ export async function openGlosses(source: GlossSource, options: OpenOptions): Pr
 }
 
 /** The same rows on another backend: from the files where there are some, else copied. */
-export async function openBeside(store: GlossStore, options: Omit<OpenOptions, "onStage" | "onNotice">): Promise<Collection> {
+export async function openBeside(
+  store: GlossStore,
+  options: Omit<OpenOptions, "onStage" | "onNotice">,
+): Promise<Collection> {
   const { backend, onEvent } = options;
   if (store.isKept) return openCollection(LOCATION, { readOnly: true, backend, onEvent });
   const copy = await openCollection(":memory:", { ...SHAPE, backend, onEvent });
@@ -84,7 +89,8 @@ async function openWhole({ backend, onEvent, onNotice }: OpenOptions): Promise<C
   try {
     const collection = await openCollection(LOCATION, { readOnly: true, backend, onEvent });
     if (collection.size === DATA_FILES.glosses.count) return collection;
-    if (collection.recovered !== undefined) onNotice("Some of the stored definitions were damaged: they are made again.");
+    if (collection.recovered !== undefined)
+      onNotice("Some of the stored definitions were damaged: they are made again.");
     await collection.close();
     return undefined;
   } catch (error) {
@@ -139,7 +145,8 @@ async function fill(collection: Collection, source: GlossSource, { onStage }: Op
     const onDone = (done: number): void => onStage({ kind: "building", done: first + done, total });
     onDone(0);
     const { written } = await collection.upsert(records(source, first, count, onDone));
-    if (written !== count) throw new Error(`got ${written} of ${count} definitions; reload the page to load them again`);
+    if (written !== count)
+      throw new Error(`got ${written} of ${count} definitions; reload the page to load them again`);
   }
 }
 
@@ -165,8 +172,9 @@ async function* records(
 
 /** Refused, absent or full storage; anything else is a fault of its own. */
 function isStorageProblem(error: unknown): boolean {
-  if (error instanceof NearfieldError) return ["UNSUPPORTED", "QUOTA_EXCEEDED", "WORKER_FAILED", "READ_ONLY"].includes(error.code);
-  return error instanceof DOMException || navigator.locks === undefined;
+  if (error instanceof NearfieldError)
+    return ["UNSUPPORTED", "QUOTA_EXCEEDED", "WORKER_FAILED", "READ_ONLY"].includes(error.code);
+  return error instanceof DOMException;
 }
 
 function isFull(error: unknown): boolean {
@@ -174,20 +182,30 @@ function isFull(error: unknown): boolean {
 }
 
 function whyInMemory(error: unknown): string {
-  const why = isFull(error) ? "This browser's storage is full" : "This browser does not let the page store data (a private window?)";
+  const why = isFull(error)
+    ? "This browser's storage is full"
+    : "This browser does not let the page store data (a private window?)";
   return `${why}: the definitions stay in memory and are made again at the next visit.`;
 }
 
+function root(): Promise<FileSystemDirectoryHandle> {
+  if (navigator.locks === undefined || navigator.storage?.getDirectory === undefined)
+    throw new DOMException("this browser, or this address without https, has no file storage", "NotSupportedError");
+  return navigator.storage.getDirectory();
+}
+
+async function storesFolder(): Promise<FileSystemDirectoryHandle> {
+  return (await root()).getDirectoryHandle(FOLDER, { create: true });
+}
+
 async function removeStore(name: string): Promise<void> {
-  const root = await navigator.storage.getDirectory();
-  const folder = await root.getDirectoryHandle(FOLDER, { create: true });
+  const folder = await storesFolder();
   await folder.removeEntry(name, { recursive: true });
 }
 
 /** Removes stores of older versions of the page; one that another tab still reads stays for now. */
 async function forgetOthers(): Promise<void> {
-  const root = await navigator.storage.getDirectory();
-  const folder = await root.getDirectoryHandle(FOLDER, { create: true });
+  const folder = await storesFolder();
   for await (const name of folder.keys()) {
     if (name.startsWith(PREFIX) && name !== NAME) await folder.removeEntry(name, { recursive: true }).catch(() => {});
   }

@@ -18,7 +18,8 @@ export function EngineRoom(): JSX.Element {
     <aside class="engine-room" aria-label="Engine room">
       <details onToggle={(event) => (isOpen.value = event.currentTarget.open)}>
         <summary>
-          <b>Engine room</b> {engine === undefined ? <span class="faint">nothing is open yet</span> : <Headline engine={engine} />}
+          <b>Engine room</b>{" "}
+          {engine === undefined ? <span class="faint">nothing is open yet</span> : <Headline engine={engine} />}
         </summary>
         {isOpen.value && engine !== undefined ? <Inside engine={engine} /> : null}
       </details>
@@ -72,11 +73,18 @@ function Inside({ engine }: { engine: Engine }): JSX.Element {
     <div class="inside">
       <div class="choose" role="group" aria-label="Backend that answers">
         {[...engine.sides.value.keys()].map((kind) => (
-          <button key={kind} type="button" aria-pressed={engine.active.value === kind} onClick={() => engine.switchTo(kind)}>
+          <button
+            key={kind}
+            type="button"
+            aria-pressed={engine.active.value === kind}
+            onClick={() => engine.switchTo(kind)}
+          >
             {NAMES[kind]}
           </button>
         ))}
-        {hasBoth ? <Agreement agree={engine.sidesAgree.value} /> : (
+        {hasBoth ? (
+          <Agreement agree={engine.sidesAgree.value} />
+        ) : (
           <button type="button" class="quiet" onClick={openOther}>
             Open the {NAMES[engine.active.value === "gpu" ? "cpu" : "gpu"]} beside it
           </button>
@@ -157,7 +165,11 @@ function Breaking({ engine }: { engine: Engine }): JSX.Element {
       </button>
       {hasGpu ? null : <span class="faint">no GPU is open: open it above, where there is one</span>}
       <p role="status" data-testid="trial">
-        {trial.value === undefined ? "" : typeof trial.value === "string" ? trialNote(trial.value) : trialText(trial.value)}
+        {trial.value === undefined
+          ? ""
+          : typeof trial.value === "string"
+            ? trialNote(trial.value)
+            : trialText(trial.value)}
       </p>
     </div>
   );
