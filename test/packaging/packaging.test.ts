@@ -253,7 +253,9 @@ describe("bundled for browsers", () => {
       imports.push(...file.imports, ...file.dynamicImports);
       expect(file.code).not.toMatch(/\b(from|import|require)\s*\(?\s*["'`](node:|webgpu)/);
     }
-    console.info(`packaging: createIndex takes ${firstBytes} bytes in a page at first, ${bytes} in all, minified and gzipped`);
+    console.info(
+      `packaging: createIndex takes ${firstBytes} bytes in a page at first, ${bytes} in all, minified and gzipped`,
+    );
     const packages = modules.map((id) => id.replaceAll("\\", "/").replace(/^.*\/node_modules\//, ""));
     expect(packages).toContain("nearfield/dist/index.js");
     expect(packages).not.toContain("nearfield/dist/node.js");
