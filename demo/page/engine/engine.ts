@@ -19,13 +19,19 @@ export interface Answer<F extends Found> {
   readonly report: SearchReport;
 }
 
+export interface SideState {
+  readonly backend: BackendInfo;
+  readonly index: IndexStats;
+}
+
 /** The rows of a page on one backend. */
 export interface Side<A, F extends Found> {
-  readonly backend: BackendInfo;
+  /** The backend it was opened on; `state` says what serves it now. */
+  readonly kind: Kind;
   /** What `nearfield/testing` may break. */
   readonly target: VectorIndex | Collection;
   ask(question: A): Promise<Answer<F>>;
-  stats(): Promise<IndexStats>;
+  state(): Promise<SideState>;
   close(): Promise<void>;
 }
 
@@ -65,8 +71,8 @@ export class Engine<A = unknown, F extends Found = Found> {
   #lastQuestion: A | undefined;
 
   private constructor(first: Side<A, F>, open: OpenSide<A, F>, events: Signal<readonly EngineEvent[]>) {
-    this.active = signal(first.backend.kind);
-    this.sides = signal(new Map([[first.backend.kind, first]]));
+    this.active = signal(first.kind);
+    this.sides = signal(new Map([[first.kind, first]]));
     this.events = events;
     this.#open = open;
     this.#note = noteIn(events);

@@ -22,9 +22,7 @@ export async function openIndexSide(
     throw error;
   }
   return {
-    get backend() {
-      return index.backend;
-    },
+    kind: index.backend.kind,
     target: index,
     ask: async ({ vector, k }) => {
       const result = await index.search(vector, { k });
@@ -33,7 +31,7 @@ export async function openIndexSide(
         report: result.report,
       };
     },
-    stats: async () => index.stats(),
+    state: async () => ({ backend: index.backend, index: index.stats() }),
     close: () => index.close(),
   };
 }
