@@ -1,0 +1,91 @@
+/** The word explorer: a word's neighbours as a list and as a picture, and analogies. */
+import { useSignalEffect } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect } from "preact/hooks";
+import { decodeWords } from "../../data/word-file.ts";
+import { DATA_FILES, loadData } from "../data-files.ts";
+import { showEngine } from "../engine/engine.ts";
+import { Opened, Opening } from "../opening.tsx";
+import { Analogies } from "./analogies.tsx";
+import { Explorer } from "./explorer.ts";
+import { WordInput } from "./word-input.tsx";
+import { WordList } from "./word-list.tsx";
+import { WordMap } from "./word-map.tsx";
+import { WordSpace } from "./word-space.ts";
+import "./words.css";
+
+const ROUTE = "#/words";
+const FIRST_WORD = "coffee";
+
+const opening = new Opening(async (onProgress) => {
+  const table = decodeWords(new Uint8Array(await loadData(DATA_FILES.words, onProgress)));
+  return new Explorer(await WordSpace.open(table));
+});
+
+export function Words(): JSX.Element {
+  return (
+    <section class="words" aria-labelledby="words-title">
+      <h2 id="words-title">Words by meaning</h2>
+      <p>
+        {`${DATA_FILES.words.count.toLocaleString("en")} English words as points in 100 dimensions: words that people use in the same way lie near each other.`}
+      </p>
+      <Opened opening={opening} what="the words">
+        {(explorer) => <Exploring explorer={explorer} />}
+      </Opened>
+    </section>
+  );
+}
+
+function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
+  const { space } = explorer;
+  useEffect(() => {
+    showEngine(space.engine);
+    return () => showEngine(undefined);
+  }, [space]);
+  useEffect(() => {
+    const follow = (): void => {
+      const word = wordIn(location.hash);
+      if (word !== undefined) explorer.type(word);
+    };
+    follow();
+    if (explorer.word.value === undefined) explorer.type(explorer.text.value === "" ? FIRST_WORD : explorer.text.value);
+    window.addEventListener("hashchange", follow);
+    return () => window.removeEventListener("hashchange", follow);
+  }, [explorer]);
+  useSignalEffect(() => {
+    const word = explorer.word.value;
+    if (word !== undefined) history.replaceState(history.state, "", `${ROUTE}?${new URLSearchParams({ word })}`);
+  });
+  const neighbourhood = explorer.neighbourhood.value;
+  const goTo = (word: string): void => explorer.type(word);
+  return (
+    <>
+      <WordInput label="A word" vocabulary={space.vocabulary} text={explorer.text.value} onText={goTo} />
+      {explorer.failure.value !== undefined && <p role="alert">{explorer.failure.value}</p>}
+      {neighbourhood !== undefined && (
+        <div class="word-neighbourhood">
+          <section aria-labelledby="nearest-title">
+            <h3 id="nearest-title">{`Nearest to “${neighbourhood.word}”`}</h3>
+            <WordList words={neighbourhood.neighbours} testId="word-list" onPick={goTo} />
+          </section>
+          <WordMap neighbourhood={neighbourhood} onPick={goTo} />
+        </div>
+      )}
+      <p role="status" class="word-spoken">
+        {neighbourhood !== undefined &&
+          `Nearest to ${neighbourhood.word}: ${neighbourhood.neighbours
+            .slice(0, 3)
+            .map(({ word }) => word)
+            .join(", ")}`}
+      </p>
+      <Analogies space={space} onPick={goTo} />
+    </>
+  );
+}
+
+/** Of this page's address; undefined where it names none. */
+function wordIn(hash: string): string | undefined {
+  const [route, search = ""] = hash.split("?", 2);
+  if (route !== ROUTE) return undefined;
+  return new URLSearchParams(search).get("word") ?? undefined;
+}
