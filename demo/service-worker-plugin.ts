@@ -28,7 +28,7 @@ export function serviceWorker({ copied }: Options): Plugin {
       this.emitFile({
         type: "asset",
         fileName: FILE,
-        source: `self.__BUILD__=${JSON.stringify({ name, front, all })};\n${await script()}`,
+        source: `self.demoBuild=${JSON.stringify({ name, front, all })};\n${await script()}`,
       });
     },
   };

@@ -4,15 +4,16 @@
  * new script, and takes over when no page of the old one is open. Hand-written: it is two handlers; the usual library
  * brings a bundler of its own.
  */
-interface Build {
+/** Exported for nobody: a module's names are its own, and it is built as a classic script. */
+export interface Build {
   readonly name: string;
   readonly front: readonly string[];
   readonly all: readonly string[];
 }
 
-/** `__BUILD__` is put in front of this script by the build (service-worker-plugin.ts). */
-const worker = globalThis as unknown as ServiceWorkerGlobalScope & { readonly __BUILD__: Build };
-const build: Build = worker.__BUILD__;
+/** `demoBuild` is put in front of this script by the build (service-worker-plugin.ts). */
+const worker = globalThis as unknown as ServiceWorkerGlobalScope & { readonly demoBuild: Build };
+const build: Build = worker.demoBuild;
 const PREFIX = "nearfield-demo-";
 const CACHE: string = PREFIX + build.name;
 const PAGE = "./";
@@ -64,6 +65,3 @@ async function file(request: Request): Promise<Response> {
 function addressOf(path: string): string {
   return new URL(path, worker.registration.scope).href;
 }
-
-// A module to the type checker, so that its names are its own; built as a classic script.
-export {};

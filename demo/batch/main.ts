@@ -23,7 +23,9 @@ const glosses = await openCollection(location, { dimensions: embedder.dimensions
 await glosses.upsert(records(synsets, embedder));
 await glosses.close();
 const seconds = (performance.now() - started) / 1000;
-console.log(`${synsets.length.toLocaleString("en")} definitions embedded into build/glosses.nf in ${seconds.toFixed(1)} s`);
+console.log(
+  `${synsets.length.toLocaleString("en")} definitions embedded into build/glosses.nf in ${seconds.toFixed(1)} s`,
+);
 
 function* records(all: readonly Synset[], by: StaticEmbedder): Generator<VectorRecord> {
   for (const [place, synset] of all.entries()) {

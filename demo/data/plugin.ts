@@ -41,7 +41,7 @@ export function demoData({ folder, cache, withDigits }: Options): Plugin {
         words: put(folder, "words", await buildWords(cache)),
         digits: digits === undefined ? null : put(folder, "digits", digits),
       };
-      return { define: { __DATA_FILES__: JSON.stringify(files) } };
+      return { define: { DEMO_DATA_FILES: JSON.stringify(files) } };
     },
   };
 }

@@ -72,13 +72,12 @@ describe.skipIf(!browserAvailable())("the dictionary's store", { timeout: 2 * FI
       let count = 0;
       for await (const store of stores.values()) {
         if (store.kind !== "directory") continue;
-        for await (const handle of (store as FileSystemDirectoryHandle).values()) {
+        for await (const handle of store.values()) {
           if (handle.kind !== "file") continue;
-          const file = handle as FileSystemFileHandle;
-          const bytes = new Uint8Array(await (await file.getFile()).arrayBuffer());
+          const bytes = new Uint8Array(await (await handle.getFile()).arrayBuffer());
           if (bytes.length < 100_000) continue;
           bytes.fill(0xa5, bytes.length >> 1, (bytes.length >> 1) + 64);
-          const writable = await file.createWritable();
+          const writable = await handle.createWritable();
           await writable.write(bytes);
           await writable.close();
           count++;

@@ -7,7 +7,7 @@ import { type Collection, type EngineEvent, NearfieldError, openCollection, type
 import { DATA_FILES } from "../data-files.ts";
 import type { EmbeddedSynsets } from "./embed-worker.ts";
 
-export type Backend = "auto" | "gpu" | "cpu";
+type Backend = "auto" | "gpu" | "cpu";
 
 /** Where the rows come from when they are not there yet. */
 export interface GlossSource {
@@ -76,7 +76,7 @@ export async function openBeside(
   if (store.isKept) return openCollection(LOCATION, { readOnly: true, backend, onEvent });
   const copy = await openCollection(":memory:", { ...SHAPE, backend, onEvent });
   try {
-    for await (const records of store.collection.scan({ batch: GROUP })) await copy.upsert(records);
+    for await (const batch of store.collection.scan({ batch: GROUP })) await copy.upsert(batch);
   } catch (error) {
     await copy.close();
     throw error;
@@ -94,18 +94,12 @@ async function openWhole({ backend, onEvent, onNotice }: OpenOptions): Promise<C
     await collection.close();
     return undefined;
   } catch (error) {
-    if (!(error instanceof NearfieldError)) throw error;
-    switch (error.code) {
-      case "NOT_FOUND":
-        return undefined;
-      case "CORRUPT":
-      case "UNSUPPORTED_FORMAT":
-        onNotice("The stored definitions were damaged: they are made again.");
-        await removeStore(NAME);
-        return undefined;
-      default:
-        throw error;
-    }
+    const code = error instanceof NearfieldError ? error.code : undefined;
+    if (code === "NOT_FOUND") return undefined;
+    if (code !== "CORRUPT" && code !== "UNSUPPORTED_FORMAT") throw error;
+    onNotice("The stored definitions were damaged: they are made again.");
+    await removeStore(NAME);
+    return undefined;
   }
 }
 

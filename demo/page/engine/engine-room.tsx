@@ -146,9 +146,9 @@ function Figures({ engine, state, perSecond, smooth }: FiguresProps): JSX.Elemen
 }
 
 function Breaking({ engine }: { engine: Engine }): JSX.Element {
-  const trial = useSignal<Trial | "running" | string | undefined>(undefined);
+  const trial = useSignal<Trial | string | undefined>(undefined);
   const attempt = (what: Trial["what"]): void => {
-    trial.value = "running";
+    trial.value = "Searching and breaking …";
     engine.tryBreaking(what).then(
       (result) => (trial.value = result),
       (error: unknown) => (trial.value = messageOf(error)),
@@ -165,11 +165,7 @@ function Breaking({ engine }: { engine: Engine }): JSX.Element {
       </button>
       {hasGpu ? null : <span class="faint">no GPU is open: open it above, where there is one</span>}
       <p role="status" data-testid="trial">
-        {trial.value === undefined
-          ? ""
-          : typeof trial.value === "string"
-            ? trialNote(trial.value)
-            : trialText(trial.value)}
+        {typeof trial.value === "object" ? trialText(trial.value) : trial.value}
       </p>
     </div>
   );
@@ -187,10 +183,6 @@ function Events({ engine }: { engine: Engine }): JSX.Element | null {
       ))}
     </ol>
   );
-}
-
-function trialNote(text: string): string {
-  return text === "running" ? "Searching and breaking …" : text;
 }
 
 function trialText({ what, asked, answered, same, degraded }: Trial): string {

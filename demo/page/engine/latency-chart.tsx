@@ -14,7 +14,7 @@ export function LatencyChart({ engine }: { engine: Engine }): JSX.Element {
   useEffect(() => {
     let isGone = false;
     const element = place.current;
-    if (element === null) return;
+    if (element === null) return undefined;
     void import("./plot.ts").then(({ latencyPlot }) => {
       if (isGone) return;
       chart.current = latencyPlot(element, dataOf(engine), HEIGHT);
