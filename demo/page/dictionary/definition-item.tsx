@@ -25,7 +25,7 @@ export function DefinitionItem({ definition, asked, onMore, onAlso, onNot }: Pro
   return (
     <li tabIndex={0} class="definition" onKeyDown={onKeyDown}>
       <h2>
-        {word} <span class="part">{part}</span>
+        {word} <span class="part">{part}</span>{" "}
         {synonyms.length > 0 ? <span class="synonyms">{synonyms.join(", ")}</span> : null}
       </h2>
       <p>
@@ -33,7 +33,9 @@ export function DefinitionItem({ definition, asked, onMore, onAlso, onNot }: Pro
       </p>
       <div class="foot">
         <span class="likeness" title={`cosine distance ${distance.toFixed(4)}`}>
-          <span class="bar" style={{ inlineSize: `${likeness}%` }} aria-hidden="true" />
+          <span class="track" aria-hidden="true">
+            <span class="bar" style={{ inlineSize: `${likeness}%` }} />
+          </span>
           <span class="figure">{likeness} % alike</span>
         </span>
         <button type="button" class="quiet" onClick={onMore}>

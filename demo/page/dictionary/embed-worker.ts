@@ -3,7 +3,7 @@ import * as Comlink from "comlink";
 import embedderUrl from "../../model/embedder.bin?url";
 import { StaticEmbedder } from "../../model/static-embedder.ts";
 import { embeddedText, parseSynsetLines, type Synset } from "../../synset.ts";
-import { DATA_FILES, loadData } from "../data-files.ts";
+import { loadData } from "../data-files.ts";
 
 export interface EmbeddedSynsets {
   readonly synsets: readonly Synset[];
@@ -12,8 +12,8 @@ export interface EmbeddedSynsets {
 }
 
 export interface EmbedApi {
-  /** Dimensions of the vectors, once the embedder is loaded. */
-  ready(): Promise<number>;
+  /** Resolves once the embedder is loaded. `glosses`: the whole address of their file, which lies beside the page and not beside this script. */
+  open(glosses: string): Promise<void>;
   embed(text: string): Promise<Float32Array>;
   /** Synsets `first … first + count − 1`, fewer at the end. Loads the glosses at the first call; `forget` lets go of them. */
   synsets(first: number, count: number): Promise<EmbeddedSynsets>;
@@ -21,6 +21,7 @@ export interface EmbedApi {
 }
 
 let embedder: Promise<StaticEmbedder> | undefined;
+let glossesUrl = "";
 let glosses: Promise<Synset[]> | undefined;
 
 /** A load that failed is tried again by the next call. */
@@ -33,7 +34,7 @@ function embedderOnce(): Promise<StaticEmbedder> {
 }
 
 function glossesOnce(): Promise<Synset[]> {
-  glosses ??= loadData(DATA_FILES.glosses)
+  glosses ??= loadData(glossesUrl)
     .then((bytes) => parseSynsetLines(new TextDecoder("utf-8", { fatal: true }).decode(bytes)))
     .catch((error: unknown) => {
       glosses = undefined;
@@ -49,18 +50,19 @@ async function loadEmbedder(): Promise<StaticEmbedder> {
 }
 
 const api: EmbedApi = {
-  async ready() {
-    return (await embedderOnce()).dimensions;
+  async open(url) {
+    glossesUrl = url;
+    await embedderOnce();
   },
   async embed(text) {
     const vector = (await embedderOnce()).embed(text);
     return Comlink.transfer(vector, [vector.buffer]);
   },
   async synsets(first, count) {
-    const [{ dimensions }, all] = await Promise.all([embedderOnce(), glossesOnce()]);
+    const [by, all] = await Promise.all([embedderOnce(), glossesOnce()]);
     const synsets = all.slice(first, first + count);
-    const vectors = new Float32Array(synsets.length * dimensions);
-    (await embedderOnce()).embedInto(synsets.map(embeddedText), vectors);
+    const vectors = new Float32Array(synsets.length * by.dimensions);
+    by.embedInto(synsets.map(embeddedText), vectors);
     return Comlink.transfer({ synsets, vectors }, [vectors.buffer]);
   },
   forget() {

@@ -5,6 +5,7 @@
 import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Collection, Match } from "nearfield";
 import type { PartOfSpeech, Synset } from "../../synset.ts";
+import { DATA_FILES } from "../data-files.ts";
 import { type Answer, Engine, type Found, type Side, type SideState } from "../engine/engine.ts";
 import { startEmbedder } from "./embedding.ts";
 import { combine, type Part } from "./question.ts";
@@ -67,7 +68,7 @@ export class DictionarySession {
   async open(): Promise<void> {
     try {
       const { api, failed } = this.#embedder;
-      await Promise.race([api.ready(), failed]);
+      await Promise.race([api.open(new URL(DATA_FILES.glosses.url, document.baseURI).href), failed]);
       const engine = await Engine.open<DictionaryQuestion, Definition>(async (backend, onEvent) => {
         if (this.#store !== undefined) return sideOf(await openBeside(this.#store, { backend, onEvent }));
         const store = openGlosses(api, {
