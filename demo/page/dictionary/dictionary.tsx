@@ -56,9 +56,7 @@ export function Dictionary(): JSX.Element {
       showEngine(undefined);
     };
   }, []);
-  useSignalEffect(() => {
-    void session.ask(ask.value);
-  });
+  useSignalEffect(() => session.ask(ask.value));
 
   const change = (part: Partial<Ask>): void => {
     ask.value = { ...ask.value, ...part };

@@ -2,11 +2,12 @@
  * The dictionary behind its page: opens the store, turns what is asked into a vector and a filter, and keeps the newest
  * answer. Lives as long as the document, whichever page is shown.
  */
-import { type ReadonlySignal, type Signal, signal } from "@preact/signals";
+import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Collection, Match } from "nearfield";
 import type { PartOfSpeech, Synset } from "../../synset.ts";
 import { DATA_FILES } from "../data-files.ts";
 import { type Answer, Engine, type Found, type Side, type SideState } from "../engine/engine.ts";
+import { Latest } from "../latest.ts";
 import { startEmbedder } from "./embedding.ts";
 import { combine, type Part } from "./question.ts";
 import { type GlossStore, openBeside, openGlosses, type Stage } from "./store.ts";
@@ -56,9 +57,11 @@ export class DictionarySession {
   readonly #engine: Signal<DictionaryEngine | undefined> = signal<DictionaryEngine | undefined>(undefined);
   #embedder = startEmbedder();
   #store: GlossStore | undefined;
-  /** Newest question not yet begun: while one is answered, those between are left out. */
-  #waiting: Ask | undefined;
-  #isAsking = false;
+  #asked: Ask = NOTHING;
+  readonly #questions = new Latest<Ask>(
+    (ask) => this.#answer(ask),
+    (error) => this.#note(`The search failed: ${String(error)}`),
+  );
 
   get engine(): ReadonlySignal<DictionaryEngine | undefined> {
     return this.#engine;
@@ -75,7 +78,7 @@ export class DictionarySession {
           backend,
           onEvent,
           onStage: (stage) => (this.state.value = stage),
-          onNotice: (text) => (this.notices.value = [...this.notices.value, text]),
+          onNotice: (text) => this.#note(text),
         });
         this.#store = await Promise.race([store, failed]);
         return sideOf(this.#store.collection);
@@ -83,7 +86,7 @@ export class DictionarySession {
       void api.forget();
       this.#engine.value = engine;
       this.state.value = { kind: "ready", isKept: this.#store?.isKept ?? false };
-      await this.#next();
+      this.#questions.ask(this.#asked);
     } catch (error) {
       this.state.value = { kind: "failed", reason: error instanceof Error ? error.message : String(error) };
     }
@@ -96,34 +99,24 @@ export class DictionarySession {
     await this.open();
   }
 
-  /** Answers into `found`; of many asks in a burst the last one always, those between perhaps not. */
-  async ask(ask: Ask): Promise<void> {
-    this.#waiting = ask;
-    await this.#next();
+  /** Answers into `found`, once the store is open; of many asks in a burst the last one always, those between perhaps not. */
+  ask(ask: Ask): void {
+    this.#asked = ask;
+    if (this.#engine.value !== undefined) this.#questions.ask(ask);
   }
 
-  async #next(): Promise<void> {
-    const engine = this.#engine.value;
-    if (this.#isAsking || engine === undefined) return;
-    this.#isAsking = true;
-    try {
-      for (let ask = this.#waiting; ask !== undefined; ask = this.#waiting) {
-        this.#waiting = undefined;
-        const vector = combine(await this.#parts(ask));
-        if (vector === undefined) {
-          this.found.value = undefined;
-        } else {
-          const without = ask.examples.map(({ id }) => id);
-          const answer = await engine.ask({ vector, part: ask.part, without });
-          this.found.value = answer.found;
-        }
-        this.answered.value = ask;
-      }
-    } catch (error) {
-      this.notices.value = [...this.notices.value, `The search failed: ${String(error)}`];
-    } finally {
-      this.#isAsking = false;
-    }
+  async #answer(ask: Ask): Promise<void> {
+    const vector = combine(await this.#parts(ask));
+    const without = ask.examples.map(({ id }) => id);
+    const answer = vector && (await this.#engine.value?.ask({ vector, part: ask.part, without }));
+    batch(() => {
+      this.found.value = answer?.found;
+      this.answered.value = ask;
+    });
+  }
+
+  #note(text: string): void {
+    this.notices.value = [...this.notices.value, text];
   }
 
   async #parts({ text, notText, examples }: Ask): Promise<Part[]> {
