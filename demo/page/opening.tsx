@@ -45,10 +45,15 @@ export function Opened<T>({ opening, what, children }: OpenedProps<T>): JSX.Elem
   switch (state.kind) {
     case "closed":
     case "loading":
-      return <p role="status">{`Loading ${what} … ${progress(state.kind === "loading" ? state.receivedBytes : 0)}`}</p>;
+      return (
+        <p
+          class="faint"
+          role="status"
+        >{`Loading ${what} … ${progress(state.kind === "loading" ? state.receivedBytes : 0)}`}</p>
+      );
     case "failed":
       return (
-        <div role="alert">
+        <div class="notice" role="alert">
           <p>{`Loading ${what} failed: ${state.reason}`}</p>
           <button type="button" onClick={() => void opening.start()}>
             Try again

@@ -25,9 +25,9 @@ async function load(from: DataFile, onProgress: (bytes: number) => void): Promis
 export function Digits(): JSX.Element {
   return (
     <section class="digits" aria-labelledby="digits-title">
-      <h2 id="digits-title">Draw a digit</h2>
+      <h1 id="digits-title">Draw a digit</h1>
       {opening === undefined ? (
-        <p>
+        <p class="notice">
           This build has no handwritten digits: the licence of the MNIST data is unclear, so they are not handed on. To
           build the page with them for yourself, run <code>npm run demo:build -- --with-mnist</code>.
         </p>
@@ -93,7 +93,7 @@ function Drawing({ session }: { readonly session: DigitSession }): JSX.Element {
         </fieldset>
       </div>
       <div>
-        <h3 id="majority-title">{`What most of the ${VOTERS} nearest say`}</h3>
+        <h2>{`What most of the ${VOTERS} nearest say`}</h2>
         <p class="digit-majority" data-testid="majority" aria-live="polite">
           {majority === undefined
             ? "Nothing is drawn"

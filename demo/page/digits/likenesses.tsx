@@ -18,7 +18,8 @@ export function Likenesses({ space, likenesses }: LikenessesProps): JSX.Element 
         <li key={place}>
           <Image pixels={space.image(row)} row={row} />
           <span>
-            <strong>{label}</strong> <span class="digit-distance">{Math.round(distance).toLocaleString("en")}</span>
+            <strong>{label}</strong>{" "}
+            <span class="digit-distance faint">{Math.round(distance).toLocaleString("en")}</span>
           </span>
         </li>
       ))}

@@ -62,8 +62,8 @@ export function Analogies({ space, onPick }: AnalogiesProps): JSX.Element {
   );
   return (
     <section aria-labelledby="analogies-title">
-      <h3 id="analogies-title">Analogies</h3>
-      <p>
+      <h2 id="analogies-title">Analogies</h2>
+      <p class="faint">
         The step from one word to another often means the same elsewhere: as “man” is to “king”, so is “woman” to
         “queen”.
       </p>
@@ -72,10 +72,10 @@ export function Analogies({ space, onPick }: AnalogiesProps): JSX.Element {
         {box("is to this one,", 1)}
         {box("so is this one", 2)}
       </div>
-      <h4>to one of these:</h4>
+      <h3>to one of these:</h3>
       {analogy.failure.value !== undefined && <p role="alert">{analogy.failure.value}</p>}
       <WordList words={analogy.answers.value} testId="analogy-list" onPick={onPick} />
-      <h4 id="analogy-examples">Examples</h4>
+      <h3 id="analogy-examples">Examples</h3>
       <ul class="word-examples" aria-labelledby="analogy-examples">
         {EXAMPLES.map((example) => (
           <li key={example.join()}>

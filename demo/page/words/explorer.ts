@@ -39,7 +39,9 @@ export class Explorer {
     this.text.value = text;
     const row = this.space.vocabulary.rowOf(text);
     const word = row === undefined ? undefined : this.space.vocabulary.words[row];
-    if (word === undefined || word === this.word.value) return;
+    if (word === undefined) return;
+    // The same word again tries again where its search failed.
+    if (word === this.word.value && this.failure.value === undefined) return;
     this.word.value = word;
     this.#questions.ask(word);
   }

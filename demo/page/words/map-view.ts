@@ -36,6 +36,7 @@ export class MapView {
   #marks: readonly Mark[] = [];
   #journey: Journey | undefined;
   #frame = 0;
+  #colours: Colours;
 
   /** `onPick`: the word that was clicked or tapped. */
   constructor(canvas: HTMLCanvasElement, onPick: (word: string) => void) {
@@ -43,9 +44,11 @@ export class MapView {
     if (context === null) throw new Error("this browser has no 2-D canvas");
     this.#canvas = canvas;
     this.#context = context;
+    this.#colours = coloursOf(canvas);
     this.#selection = select(canvas);
     this.#zoom = zoom<HTMLCanvasElement, unknown>()
-      .scaleExtent([0.5, 12])
+      // At 1 all is in view, and the wheel scrolls the page on.
+      .scaleExtent([1, 12])
       .on("start", (event: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
         if (event.sourceEvent !== null && this.#journey !== undefined) this.#journey.transform = undefined;
       })
@@ -96,7 +99,14 @@ export class MapView {
       { signal },
     );
     canvas.addEventListener("keydown", (event) => this.#press(event), { signal });
-    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => this.#redraw(), { signal });
+    matchMedia("(prefers-color-scheme: dark)").addEventListener(
+      "change",
+      () => {
+        this.#colours = coloursOf(canvas);
+        this.#redraw();
+      },
+      { signal },
+    );
   }
 
   #point(word: string | undefined): void {
@@ -152,7 +162,7 @@ export class MapView {
     if (this.#canvas.height !== lines) this.#canvas.height = lines;
     const view: View = { width, height, ratio, transform: zoomTransform(this.#canvas) };
     this.#marks = arrange(this.#context, this.#shown, view, this.#centre);
-    paint(this.#context, this.#marks, view, this.#centre, this.#pointed, coloursOf(this.#canvas));
+    paint(this.#context, this.#marks, view, this.#centre, this.#pointed, this.#colours);
     if (this.#journey !== undefined) this.#redraw();
   }
 
@@ -171,9 +181,12 @@ export class MapView {
   }
 }
 
+/** The page's colours as they are now. A variable may hold light-dark(…), so each is resolved as the canvas's own colour. */
 function coloursOf(canvas: HTMLCanvasElement): Colours {
-  const style = getComputedStyle(canvas);
-  const of = (name: string): string => style.getPropertyValue(name).trim();
+  const of = (name: string): string => {
+    canvas.style.color = `var(${name})`;
+    return getComputedStyle(canvas).color;
+  };
   return {
     ink: of("--ink"),
     faint: of("--faint"),

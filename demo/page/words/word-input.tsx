@@ -4,7 +4,7 @@
  */
 import { useSignal } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect, useId } from "preact/hooks";
+import { useEffect, useId, useRef } from "preact/hooks";
 import type { Vocabulary } from "./vocabulary.ts";
 
 interface WordInputProps {
@@ -20,6 +20,7 @@ const CLOSEST = 5;
 
 export function WordInput({ label, vocabulary, text, onText }: WordInputProps): JSX.Element {
   const id = useId();
+  const box = useRef<HTMLInputElement>(null);
   const isTyping = useSignal(false);
   /** Place among the suggestions; −1: the text as typed. */
   const marked = useSignal(-1);
@@ -38,6 +39,7 @@ export function WordInput({ label, vocabulary, text, onText }: WordInputProps): 
   const choose = (word: string): void => {
     close();
     onText(word);
+    box.current?.focus();
   };
   const move = (by: number): void => {
     isTyping.value = true;
@@ -57,6 +59,7 @@ export function WordInput({ label, vocabulary, text, onText }: WordInputProps): 
     <div class="word-input">
       <label for={id}>{label}</label>
       <input
+        ref={box}
         id={id}
         type="text"
         role="combobox"

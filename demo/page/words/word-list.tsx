@@ -23,7 +23,7 @@ export function WordList({ words, testId, onPick }: WordListProps): JSX.Element 
             <button type="button" onClick={() => onPick(word)}>
               {word}
             </button>{" "}
-            <span class="word-distance">{distance.toFixed(3)}</span>
+            <span class="word-distance faint">{distance.toFixed(3)}</span>
           </li>
         ))}
       </ol>

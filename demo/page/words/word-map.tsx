@@ -32,7 +32,7 @@ export function WordMap({ neighbourhood, onPick }: WordMapProps): JSX.Element {
         aria-label={`Map of “${word}” and the ${neighbours.length} words nearest to it; the list has the same words`}
         aria-describedby={hint}
       />
-      <p id={hint} class="word-hint">
+      <p id={hint} class="faint">
         Tap a word to go there. Drag, or use the arrow keys, to move; pinch, scroll, or press + and −, to zoom; 0 shows
         everything.
       </p>

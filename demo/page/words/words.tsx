@@ -1,7 +1,7 @@
 /** The word explorer: a word's neighbours as a list and as a picture, and analogies. */
 import { useSignalEffect } from "@preact/signals";
 import type { JSX } from "preact";
-import { useEffect } from "preact/hooks";
+import { useEffect, useRef } from "preact/hooks";
 import { decodeWords } from "../../data/word-file.ts";
 import { DATA_FILES, loadData } from "../data-files.ts";
 import { showEngine } from "../engine/engine.ts";
@@ -25,8 +25,8 @@ const opening = new Opening(async (onProgress) => {
 export function Words(): JSX.Element {
   return (
     <section class="words" aria-labelledby="words-title">
-      <h2 id="words-title">Words by meaning</h2>
-      <p>
+      <h1 id="words-title">Words by meaning</h1>
+      <p class="faint">
         {`${DATA_FILES.words.count.toLocaleString("en")} English words as points in 100 dimensions: words that people use in the same way lie near each other.`}
       </p>
       <Opened opening={opening} what="the words">
@@ -38,6 +38,7 @@ export function Words(): JSX.Element {
 
 function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   const { space } = explorer;
+  const title = useRef<HTMLHeadingElement>(null);
   useEffect(() => {
     showEngine(space.engine);
     return () => showEngine(undefined);
@@ -48,7 +49,7 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
       if (word !== undefined) explorer.type(word);
     };
     follow();
-    if (explorer.word.value === undefined) explorer.type(explorer.text.value === "" ? FIRST_WORD : explorer.text.value);
+    if (explorer.text.value === "") explorer.type(FIRST_WORD);
     window.addEventListener("hashchange", follow);
     return () => window.removeEventListener("hashchange", follow);
   }, [explorer]);
@@ -58,6 +59,11 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   });
   const neighbourhood = explorer.neighbourhood.value;
   const goTo = (word: string): void => explorer.type(word);
+  const goToAndRead = (word: string): void => {
+    goTo(word);
+    // The button that was pressed may be gone with its list: the keyboard goes on where the new one begins.
+    title.current?.focus();
+  };
   return (
     <>
       <WordInput label="A word" vocabulary={space.vocabulary} text={explorer.text.value} onText={goTo} />
@@ -65,20 +71,20 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
       {neighbourhood !== undefined && (
         <div class="word-neighbourhood">
           <section aria-labelledby="nearest-title">
-            <h3 id="nearest-title">{`Nearest to “${neighbourhood.word}”`}</h3>
-            <WordList words={neighbourhood.neighbours} testId="word-list" onPick={goTo} />
+            <h2 id="nearest-title" ref={title} tabIndex={-1}>{`Nearest to “${neighbourhood.word}”`}</h2>
+            <WordList words={neighbourhood.neighbours} testId="word-list" onPick={goToAndRead} />
           </section>
           <WordMap neighbourhood={neighbourhood} onPick={goTo} />
         </div>
       )}
-      <p role="status" class="word-spoken">
+      <p role="status" class="visually-hidden">
         {neighbourhood !== undefined &&
           `Nearest to ${neighbourhood.word}: ${neighbourhood.neighbours
             .slice(0, 3)
             .map(({ word }) => word)
             .join(", ")}`}
       </p>
-      <Analogies space={space} onPick={goTo} />
+      <Analogies space={space} onPick={goToAndRead} />
     </>
   );
 }
