@@ -1,7 +1,7 @@
 /** Builds service-worker.ts as one classic script, with the list of the build's files in front of it. */
 import { createHash } from "node:crypto";
 import { fileURLToPath } from "node:url";
-import { build, type Plugin } from "vite";
+import { build, type Plugin, type Rolldown } from "vite";
 
 interface Options {
   /** Of files that are copied into the build as they are: all of them, and those that the front page needs. */
@@ -21,8 +21,8 @@ export function serviceWorker({ copied }: Options): Plugin {
       const code = built.filter(({ fileName }) => fileName !== "index.html").map(({ fileName }) => fileName);
       const page = built.find(({ fileName }) => fileName === "index.html");
       const all = [...code, ...copied().all].sort();
-      // Chunks of other pages are small: keeping all code makes every page open offline.
-      const front = [...code, ...copied().front].sort();
+      const later = onDemand(bundle);
+      const front = [...code.filter((name) => !later.has(name)), ...copied().front].sort();
       const content = JSON.stringify(all) + (page?.type === "asset" ? String(page.source) : "");
       const name = createHash("sha256").update(content).digest("hex").slice(0, 8);
       this.emitFile({
@@ -32,6 +32,21 @@ export function serviceWorker({ copied }: Options): Plugin {
       });
     },
   };
+}
+
+/** Files that the front page's first load does without: chunks behind an `import()` and their styles. */
+function onDemand(bundle: Rolldown.OutputBundle): Set<string> {
+  const chunks = Object.values(bundle).filter((file) => file.type === "chunk");
+  const first = new Set<string>();
+  const visit = (name: string): void => {
+    const chunk = chunks.find(({ fileName }) => fileName === name);
+    if (chunk === undefined || first.has(name)) return;
+    first.add(name);
+    chunk.imports.forEach(visit);
+  };
+  for (const { isEntry, fileName } of chunks) if (isEntry) visit(fileName);
+  const later = chunks.filter(({ fileName }) => !first.has(fileName));
+  return new Set(later.flatMap(({ fileName, viteMetadata }) => [fileName, ...(viteMetadata?.importedCss ?? [])]));
 }
 
 async function script(): Promise<string> {

@@ -2,6 +2,7 @@
 import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { gzipSync } from "node:zlib";
 import type { BrowserContext, Page } from "playwright-core";
 import { expect } from "vitest";
 
@@ -49,4 +50,18 @@ export async function definitionsOf(page: Page, text: string): Promise<string[]>
 export async function openEngineRoom(page: Page): Promise<void> {
   await page.locator(".engine-room summary").click();
   await page.locator(".engine-room .figures").waitFor();
+}
+
+/** From here on, what the page and its worker load: code as a host that gzips sends it, data as it lies there. */
+export function transferOf(page: Page): () => Promise<{ codeBytes: number; bytes: number }> {
+  const bodies: Promise<{ isCode: boolean; bytes: number }>[] = [];
+  page.on("response", (response) => {
+    const isCode = /(\/|\.html|\.js|\.css)$/.test(new URL(response.url()).pathname);
+    bodies.push(response.body().then((body) => ({ isCode, bytes: isCode ? gzipSync(body).length : body.length })));
+  });
+  return async () => {
+    const all = await Promise.all(bodies);
+    const sum = (list: typeof all): number => list.reduce((total, { bytes }) => total + bytes, 0);
+    return { codeBytes: sum(all.filter(({ isCode }) => isCode)), bytes: sum(all) };
+  };
 }

@@ -14,6 +14,7 @@ import {
   newPage,
   openDictionary,
   openEngineRoom,
+  transferOf,
 } from "./demo-page.ts";
 
 const PHRASES: readonly (readonly [phrase: string, word: string])[] = [
@@ -66,6 +67,11 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       await page.getByRole("progressbar").waitFor({ timeout: FIRST_VISIT_MS });
       await isReady(page);
       expect(await page.locator(".notice").count()).toBe(0);
+      const { codeBytes, bytes } = await loaded();
+      console.info(`demo: the front page loads ${codeBytes} bytes of code, gzipped, of ${bytes} in all`);
+      expect(codeBytes).toBeGreaterThan(10_000);
+      expect(codeBytes).toBeLessThanOrEqual(150_000);
+      expect(bytes).toBeLessThanOrEqual(15_000_000);
     });
 
     test.each(PHRASES)("finds, for “%s”, %s among the first ten", async (phrase, word) => {
