@@ -37,6 +37,14 @@ worker.addEventListener("fetch", (event) => {
   else if (known.has(url.origin + url.pathname)) event.respondWith(file(request));
 });
 
+/** Addresses that the page had loaded before; from the browser's own cache, mostly. */
+worker.addEventListener("message", ({ data }) => {
+  const addresses: readonly unknown[] = Array.isArray(data) ? data : [];
+  for (const address of addresses) {
+    if (typeof address === "string" && known.has(address)) void file(new Request(address)).catch(() => {});
+  }
+});
+
 async function keep(): Promise<void> {
   const cache = await caches.open(CACHE);
   await cache.addAll([PAGE, ...build.front]);

@@ -11,5 +11,12 @@ smoothness.start();
 
 // Absent in insecure contexts and refused in some private windows: the page works, only not offline.
 if (import.meta.env.PROD && "serviceWorker" in navigator) {
-  navigator.serviceWorker.register("./service-worker.js").catch(() => {});
+  void keepOffline().catch(() => {});
+}
+
+/** What was loaded before the service worker was there, it did not see: code that came on demand, such as the GPU's. */
+async function keepOffline(): Promise<void> {
+  await navigator.serviceWorker.register("./service-worker.js");
+  const { active } = await navigator.serviceWorker.ready;
+  active?.postMessage(performance.getEntriesByType("resource").map(({ name }) => name));
 }

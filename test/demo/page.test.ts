@@ -63,6 +63,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
     afterAll(() => browser?.close());
 
     test("the first visit makes the dictionary, showing how far it is", { timeout: FIRST_VISIT_MS }, async () => {
+      const loaded = transferOf(page);
       await page.goto(server.origin);
       await page.getByRole("progressbar").waitFor({ timeout: FIRST_VISIT_MS });
       await isReady(page);
