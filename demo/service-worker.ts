@@ -38,11 +38,10 @@ worker.addEventListener("fetch", (event) => {
 });
 
 /** Addresses that the page had loaded before; from the browser's own cache, mostly. */
-worker.addEventListener("message", ({ data }) => {
-  const addresses: readonly unknown[] = Array.isArray(data) ? data : [];
-  for (const address of addresses) {
-    if (typeof address === "string" && known.has(address)) void file(new Request(address)).catch(() => {});
-  }
+worker.addEventListener("message", (event) => {
+  const addresses: readonly unknown[] = Array.isArray(event.data) ? event.data : [];
+  const ours = addresses.filter((address) => typeof address === "string").filter((address) => known.has(address));
+  event.waitUntil(Promise.allSettled(ours.map((address) => file(new Request(address)))));
 });
 
 async function keep(): Promise<void> {
