@@ -107,8 +107,11 @@ class OpfsService implements OpfsApi {
   async write(handle: number, offset: number, bytes: Uint8Array): Promise<void> {
     const { access } = this.#writer(handle);
     for (let done = 0; done < bytes.length; ) {
-      const written = access.write(bytes.subarray(done), { at: offset + done });
-      if (written === 0) throw new DOMException("nothing was written", "QuotaExceededError");
+      const rest = bytes.subarray(done);
+      const written = access.write(rest, { at: offset + done });
+      // Of a full disk or quota Chromium 153 tells by 2³² − 8, its error's number read as unsigned, and throws nothing.
+      if (written === 0 || written > rest.length)
+        throw new DOMException(`${written} of ${rest.length} bytes were written`, "QuotaExceededError");
       done += written;
     }
   }

@@ -154,6 +154,27 @@ describe.skipIf(!browserAvailable())("collections in headless Chromium", () => {
     await page.close();
   });
 
+  test("a quota that small changes use up ends with QUOTA_EXCEEDED, and loses none that resolved", async () => {
+    const own = await browser.newContext();
+    const page = await newPage(plain, own);
+    await page.evaluate((o) => opfsApi.open("c", "opfs:filling", o), OPTIONS);
+    const session = await own.newCDPSession(page);
+    await session.send("Storage.overrideQuotaForOrigin", { origin: plain.origin, quotaSize: 2_000_000 });
+    let resolved = 0;
+    let outcome: number | string = 0;
+    while (typeof outcome === "number" && resolved < 200) {
+      outcome = await page.evaluate((i) => opfsApi.write("c", 10 * i, 10, i, 2000), resolved);
+      if (typeof outcome === "number") resolved++;
+    }
+    expect(outcome).toBe("QUOTA_EXCEEDED");
+    expect(resolved).toBeGreaterThan(10);
+    await page.evaluate(() => opfsApi.close("c"));
+    await session.send("Storage.overrideQuotaForOrigin", { origin: plain.origin });
+    await page.evaluate(() => opfsApi.open("c", "opfs:filling", {}));
+    expect(await page.evaluate(() => opfsApi.content("c"))).toHaveLength(10 * resolved);
+    await own.close();
+  });
+
   test("a page with a strict policy serves the worker itself", async () => {
     const page = await newPage(strict);
     const options = { ...OPTIONS, workerUrl: "/worker.js" };

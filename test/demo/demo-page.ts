@@ -3,7 +3,7 @@ import { execFile } from "node:child_process";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import type { BrowserContext, Page } from "playwright-core";
+import type { BrowserContext, Page, Request } from "playwright-core";
 import { expect } from "vitest";
 
 /** The first visit embeds and stores 117,791 definitions on two shared cores. */
@@ -52,16 +52,25 @@ export async function openEngineRoom(page: Page): Promise<void> {
   await page.locator(".engine-room .figures").waitFor();
 }
 
-/** From here on, what the page and its worker load: code as a host that gzips sends it, data as it lies there. */
+/** From here on, what the page and its workers load: code as a host that gzips sends it, data as it lies there. */
 export function transferOf(page: Page): () => Promise<{ codeBytes: number; bytes: number }> {
   const bodies: Promise<{ isCode: boolean; bytes: number }>[] = [];
-  page.on("response", (response) => {
-    const isCode = /(\/|\.html|\.js|\.css)$/.test(new URL(response.url()).pathname);
-    bodies.push(response.body().then((body) => ({ isCode, bytes: isCode ? gzipSync(body).length : body.length })));
-  });
+  const add = (request: Request): void => {
+    const { protocol, pathname } = new URL(request.url());
+    if (protocol !== "http:") return; // what the engine makes its workers of
+    const isCode = /(\/|\.html|\.js|\.css)$/.test(pathname);
+    bodies.push(bytesOf(request, isCode).then((bytes) => ({ isCode, bytes })));
+  };
+  page.on("requestfinished", add);
   return async () => {
+    page.off("requestfinished", add);
     const all = await Promise.all(bodies);
     const sum = (list: typeof all): number => list.reduce((total, { bytes }) => total + bytes, 0);
     return { codeBytes: sum(all.filter(({ isCode }) => isCode)), bytes: sum(all) };
   };
+}
+
+async function bytesOf(request: Request, isCode: boolean): Promise<number> {
+  const body = (await (await request.response())?.body()) ?? Buffer.alloc(0);
+  return isCode ? gzipSync(body).length : body.length;
 }

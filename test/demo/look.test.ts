@@ -42,8 +42,8 @@ const PAGES: readonly (readonly [name: string, prepare: (page: Page, origin: str
   [
     "engine-room",
     async (page, origin) => {
-      await openDictionary(page, origin, "#/dictionary?q=house+made+of+snow");
-      await definitionsOf(page, "house made of snow");
+      await openDictionary(page, origin, "#/dictionary?q=a+book+of+maps");
+      await definitionsOf(page, "a book of maps");
       await openEngineRoom(page);
       await page.locator(".engine-room canvas").waitFor();
     },

@@ -21,6 +21,8 @@ const TRY = [
   "someone who studies the stars",
 ];
 
+const ROUTE = "#/dictionary";
+
 /** What the address says, so that a search can be sent to a friend: `#/dictionary?q=…&not=…&part=noun`. */
 function askOfAddress(): Ask {
   const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
@@ -33,7 +35,7 @@ function keepInAddress({ text, notText, part }: Ask): void {
   if (text !== "") query.set("q", text);
   if (notText !== "") query.set("not", notText);
   if (part !== "any") query.set("part", part);
-  history.replaceState(null, "", `#/dictionary${query.size === 0 ? "" : `?${query}`}`);
+  history.replaceState(null, "", `${ROUTE}${query.size === 0 ? "" : `?${query}`}`);
 }
 
 export function Dictionary(): JSX.Element {
@@ -43,8 +45,13 @@ export function Dictionary(): JSX.Element {
   const list = useRef<HTMLOListElement>(null);
 
   useEffect(() => {
-    ask.value = askOfAddress();
-    showsNot.value = ask.value.notText !== "";
+    const follow = (): void => {
+      if (!location.hash.startsWith(ROUTE)) return;
+      ask.value = askOfAddress();
+      showsNot.value ||= ask.value.notText !== "";
+    };
+    follow();
+    addEventListener("hashchange", follow);
     if (!isOpening) {
       isOpening = true;
       void session.open();
@@ -52,6 +59,7 @@ export function Dictionary(): JSX.Element {
     input.current?.focus({ preventScroll: true });
     const stopShowing = effect(() => showEngine(session.engine.value));
     return () => {
+      removeEventListener("hashchange", follow);
       stopShowing();
       showEngine(undefined);
     };
