@@ -94,7 +94,7 @@ describe("the layout", () => {
     expect(Math.max(...xs)).toBeCloseTo(layout.halfWidth, 12);
     expect(Math.min(...xs)).toBeCloseTo(-layout.halfWidth, 12);
     expect(Math.max(...ys)).toBeCloseTo(layout.halfHeight, 12);
-    expect(layout.halfWidth).toBeGreaterThan(layout.halfHeight);
+    expect(Math.min(...ys)).toBeCloseTo(-layout.halfHeight, 12);
   });
 
   it("does not look at how long vectors are", () => {

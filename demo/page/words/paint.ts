@@ -75,7 +75,9 @@ export function paint(
   context.clearRect(0, 0, view.width, view.height);
   context.textBaseline = "middle";
   // The nearest last, so that they lie on top.
-  for (const mark of [...marks].reverse()) {
+  for (let i = marks.length - 1; i >= 0; i--) {
+    const mark = marks[i];
+    if (mark === undefined) continue;
     const isCentre = mark.dot.word === centre;
     context.globalAlpha = mark.dot.opacity;
     context.fillStyle = isCentre ? colours.accent : colours.faint;
