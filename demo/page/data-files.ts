@@ -16,12 +16,12 @@ interface DataFiles {
   readonly digits: DataFile | null;
 }
 
-declare const __DATA_FILES__: DataFiles;
+declare const DEMO_DATA_FILES: DataFiles;
 
-export const DATA_FILES: DataFiles = __DATA_FILES__;
+export const DATA_FILES: DataFiles = DEMO_DATA_FILES;
 
 /** Whole and unzipped. Rejects with an Error that names the file. `onProgress`: bytes received so far. */
-export async function loadData({ url }: DataFile, onProgress?: (bytes: number) => void): Promise<ArrayBuffer> {
+export async function loadData(url: string, onProgress?: (bytes: number) => void): Promise<ArrayBuffer> {
   const response = await fetch(url);
   if (!response.ok || response.body === null) throw new Error(`${url}: ${response.status} ${response.statusText}`);
   let received = 0;

@@ -48,9 +48,8 @@ import { checkedModel, requireModel } from "./model.ts";
 import { storedBytes } from "./needed-files.ts";
 import { getRecords, queryLike, queryVectors, scanRecords } from "./reading.ts";
 import type { Records } from "./records.ts";
-import { compact, recordsOfVersion, reload, restore, type RewritingParts } from "./rewriting.ts";
+import type { RewritingParts } from "./rewriting.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import { verifyFiles } from "./verification.ts";
 import type { VersionLog } from "./version-log.ts";
 import { CollectionWriter } from "./writer.ts";
 
@@ -76,6 +75,9 @@ export interface CollectionParts {
   /** A checkout's files are another's. */
   readonly borrowsDriver?: boolean;
 }
+
+/** What few pages need is loaded by those that do. */
+const rewritingCode = (): Promise<typeof import("./rewriting.ts")> => import("./rewriting.ts");
 
 export class StoredCollection implements Collection {
   /** Present only where the runtime knows the symbol: set in the constructor. */
@@ -108,7 +110,7 @@ export class StoredCollection implements Collection {
       this.#writer = new CollectionWriter({
         ...rewriting,
         compact: () => this.#compactByItself(rewriting),
-        reload: () => reload(rewriting),
+        reload: async () => (await rewritingCode()).reload(rewriting),
       });
     }
     if (typeof Symbol.asyncDispose === "symbol") {
@@ -240,7 +242,7 @@ export class StoredCollection implements Collection {
     this.#checkOpen("checkout");
     const entry = this.#entryOf(versionOrTag);
     // In turn with compaction, which removes files of versions that it drops.
-    const load = (): Promise<Records> => recordsOfVersion(this.#parts, entry);
+    const load = async (): Promise<Records> => (await rewritingCode()).recordsOfVersion(this.#parts, entry);
     const records = await (this.#writer?.alone(load) ?? load());
     const { tags, history } = this.#parts.state;
     return new StoredCollection({
@@ -256,20 +258,23 @@ export class StoredCollection implements Collection {
   async restore(versionOrTag: number | string): Promise<number> {
     const writer = this.#writing("restore");
     const rewriting = this.#rewritingOf("restore");
-    return writer.alone(() => restore(rewriting, this.#entryOf(versionOrTag)));
+    return writer.alone(async () => (await rewritingCode()).restore(rewriting, this.#entryOf(versionOrTag)));
   }
 
   async compact(options: CompactOptions = {}): Promise<CompactReport> {
     const writer = this.#writing("compact");
     const rewriting = this.#rewritingOf("compact");
     const keep = checkedKeep(options);
-    return writer.alone(() => compact(rewriting, keep));
+    return writer.alone(async () => (await rewritingCode()).compact(rewriting, keep));
   }
 
   async verify(): Promise<VerifyReport> {
     this.#checkOpen("verify");
     const { driver, shape, state } = this.#parts;
-    const check = (): Promise<VerifyReport> => verifyFiles(driver, shape, state.history);
+    const check = async (): Promise<VerifyReport> => {
+      const { verifyFiles } = await import("./verification.ts");
+      return verifyFiles(driver, shape, state.history);
+    };
     return this.#writer?.alone(check) ?? check();
   }
 
@@ -310,7 +315,7 @@ export class StoredCollection implements Collection {
   }
 
   async #compactByItself(parts: RewritingParts): Promise<void> {
-    const { removedRows } = await compact(parts, checkedKeep({}));
+    const { removedRows } = await (await rewritingCode()).compact(parts, checkedKeep({}));
     this.#parts.emit({
       code: "collection-compacted",
       level: "info",

@@ -15,14 +15,15 @@ import type { LearntProjection } from "../core/learn.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { rowFormat } from "../core/stored-rows.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
-import { compileKernels, type KernelBytes, kernelLevel, type KernelLevel } from "./kernels.ts";
+import { kernelLevel } from "./kernel-level.ts";
+import type { KernelBytes, KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
 import { CodeKeeper, type CodeWorkshop } from "./code-keeper.ts";
 import type { LearnRequest } from "./learner.ts";
 import { blocksOf, byOwner, type Part } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { RowStore } from "./row-store.ts";
-import { Scanner } from "./scan.ts";
+import type { Scanner } from "./scan.ts";
 import type { TaskResult } from "./tasks.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 import { encodeWork, learnOnWork, scanWork, settleWork, startLearningWork, type Work } from "./work.ts";
@@ -369,6 +370,8 @@ export class CpuBackend implements ExactBackend {
 
   async #startInPage(): Promise<Scanner> {
     const { kernels, slices, emit } = this.#options;
+    // What workers bring along themselves is loaded into the page only where the page does their work.
+    const { compileKernels, Scanner } = await import("./in-page.ts");
     const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
     if (kernels !== null && compiled.modules.owned === undefined) {
       this.#isPagePlain = true;

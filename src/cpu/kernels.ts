@@ -115,12 +115,6 @@ async function compileBuilds({ simd, relaxed }: KernelBytes): Promise<CompiledKe
   return { ...compiled, relaxed: await WebAssembly.compile(relaxed) };
 }
 
-/** The best level that this runtime validates; whether it also compiles, a page's policy decides. */
-export function kernelLevel({ simd, relaxed }: KernelBytes): KernelLevel {
-  if (typeof WebAssembly !== "object" || !WebAssembly.validate(simd)) return "none";
-  return relaxed !== undefined && WebAssembly.validate(relaxed) ? "relaxed-simd" : "simd128";
-}
-
 /** What `compileKernels` came to. */
 export function compiledLevel({ owned }: KernelModules): KernelLevel {
   if (owned === undefined) return "none";

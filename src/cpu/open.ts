@@ -6,7 +6,8 @@ import type { Metric, Precision } from "../core/metric.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { CpuBackend } from "./backend.ts";
 import { inlinedKernels, splitKernels } from "./kernel-bytes.ts";
-import { type KernelBytes, kernelLevel } from "./kernels.ts";
+import { kernelLevel } from "./kernel-level.ts";
+import type { KernelBytes } from "./kernels.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 
 /** Sizes that tests make small, to reach with few rows what takes many. */

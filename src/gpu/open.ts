@@ -4,7 +4,6 @@ import type { EventSink } from "../core/events.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
 import { onDeviceLost } from "./device-loss.ts";
-import { GpuScanner } from "./scanner.ts";
 import type { GpuTuning } from "./tuning.ts";
 
 export function gpuFactory(
@@ -20,6 +19,8 @@ export function gpuFactory(
         : { open: adoptDevice(request.device, request.reason) };
     if ("refused" in result) return result;
     const { open } = result;
+    // Most of this backend, and of no use where there is no device.
+    const { GpuScanner } = await import("./scanner.ts");
     const proposer = new GpuScanner({
       open,
       memoryBudgetBytes: request.memoryBudgetBytes,

@@ -2,10 +2,9 @@
 import { type Browser, chromium } from "playwright-core";
 import { browserUnderTest } from "./backends.ts";
 
+const WEBGPU = ["--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader"];
 const ARGS = [
   "--no-sandbox",
-  "--enable-unsafe-webgpu",
-  "--use-webgpu-adapter=swiftshader",
   "--disable-quic",
   "--no-first-run",
   "--disable-background-networking",
@@ -17,12 +16,13 @@ export function browserAvailable(): boolean {
   return !("missing" in browserUnderTest());
 }
 
-export async function launchBrowser(): Promise<Browser> {
+/** `hasWebGpu: false`: as on a machine whose browser finds no adapter. */
+export async function launchBrowser({ hasWebGpu = true }: { hasWebGpu?: boolean } = {}): Promise<Browser> {
   const browser = browserUnderTest();
   if ("missing" in browser) throw new Error(browser.missing);
   return chromium.launch({
     executablePath: browser.executablePath,
-    args: ARGS,
+    args: hasWebGpu ? [...ARGS, ...WEBGPU] : [...ARGS, "--disable-features=WebGPU"],
     env: { ...inherited(), ...browser.env },
   });
 }

@@ -1,7 +1,8 @@
 /** The CPU kernels at every level that this runtime has, for tests that hold one against the other. */
 import { setFlagsFromString } from "node:v8";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import { compileKernels, kernelLevel, type KernelLevel, type KernelModules } from "../../src/cpu/kernels.ts";
+import { kernelLevel } from "../../src/cpu/kernel-level.ts";
+import { compileKernels, type KernelLevel, type KernelModules } from "../../src/cpu/kernels.ts";
 
 const bytes = await inlinedKernels();
 

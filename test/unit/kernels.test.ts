@@ -7,7 +7,8 @@ import { FLOAT_METRICS, type FloatMetric, type Metric, type Precision } from "..
 import { referenceDistance, storedRow } from "../../src/core/reference.ts";
 import { rowFormat, StoredRows } from "../../src/core/stored-rows.ts";
 import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
-import { bindKernels, compileKernels, kernelLevel } from "../../src/cpu/kernels.ts";
+import { kernelLevel } from "../../src/cpu/kernel-level.ts";
+import { bindKernels, compileKernels } from "../../src/cpu/kernels.ts";
 import { ownMemory, sharedMemory } from "../../src/cpu/memory.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { KERNEL_MODULES } from "./kernel-levels.ts";

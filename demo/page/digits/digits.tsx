@@ -18,7 +18,7 @@ const { digits: file } = DATA_FILES;
 const opening = file === null ? undefined : new Opening((onProgress) => load(file, onProgress));
 
 async function load(from: DataFile, onProgress: (bytes: number) => void): Promise<DigitSession> {
-  const table = decodeDigits(new Uint8Array(await loadData(from, onProgress)));
+  const table = decodeDigits(new Uint8Array(await loadData(from.url, onProgress)));
   return new DigitSession(await DigitSpace.open(table));
 }
 

@@ -166,10 +166,10 @@ export const shownEngine: Signal<Engine | undefined> = signal(undefined);
 /** Says which engine the engine room looks into. */
 export function showEngine<A, F extends Found>(engine: Engine<A, F> | undefined): void {
   // The engine room never makes up questions: it repeats the last one.
-  shownEngine.value = engine as unknown as Engine | undefined;
+  shownEngine.value = engine;
 }
 
-export function idsOf({ found }: Answer<Found>): string {
+function idsOf({ found }: Answer<Found>): string {
   return found.map(({ id }) => id).join(" ");
 }
 

@@ -18,7 +18,7 @@ const ROUTE = "#/words";
 const FIRST_WORD = "coffee";
 
 const opening = new Opening(async (onProgress) => {
-  const table = decodeWords(new Uint8Array(await loadData(DATA_FILES.words, onProgress)));
+  const table = decodeWords(new Uint8Array(await loadData(DATA_FILES.words.url, onProgress)));
   return new Explorer(await WordSpace.open(table));
 });
 

@@ -1,0 +1,222 @@
+/** The front page: what a thing is called, found by what it means, while one types. */
+import { effect, useSignal, useSignalEffect } from "@preact/signals";
+import type { JSX } from "preact";
+import { useEffect, useRef } from "preact/hooks";
+import { PARTS_OF_SPEECH } from "../../synset.ts";
+import { DATA_FILES } from "../data-files.ts";
+import { showEngine } from "../engine/engine.ts";
+import "./dictionary.css";
+import { DefinitionItem } from "./definition-item.tsx";
+import { type Ask, type Definition, DictionarySession, type Example, NOTHING } from "./session.ts";
+import { StageNote } from "./stage-note.tsx";
+
+const session = new DictionarySession();
+let isOpening = false;
+
+const TRY = [
+  "fear of tight spaces",
+  "a place where you borrow books",
+  "to walk without any aim",
+  "the day before today",
+  "someone who studies the stars",
+];
+
+/** What the address says, so that a search can be sent to a friend: `#/dictionary?q=…&not=…&part=noun`. */
+function askOfAddress(): Ask {
+  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
+  const part = PARTS_OF_SPEECH.find((known) => known === query.get("part")) ?? "any";
+  return { ...NOTHING, text: query.get("q") ?? "", notText: query.get("not") ?? "", part };
+}
+
+function keepInAddress({ text, notText, part }: Ask): void {
+  const query = new URLSearchParams();
+  if (text !== "") query.set("q", text);
+  if (notText !== "") query.set("not", notText);
+  if (part !== "any") query.set("part", part);
+  history.replaceState(null, "", `#/dictionary${query.size === 0 ? "" : `?${query}`}`);
+}
+
+export function Dictionary(): JSX.Element {
+  const ask = useSignal<Ask>(NOTHING);
+  const showsNot = useSignal(false);
+  const input = useRef<HTMLInputElement>(null);
+  const list = useRef<HTMLOListElement>(null);
+
+  useEffect(() => {
+    ask.value = askOfAddress();
+    showsNot.value = ask.value.notText !== "";
+    if (!isOpening) {
+      isOpening = true;
+      void session.open();
+    }
+    input.current?.focus({ preventScroll: true });
+    const stopShowing = effect(() => showEngine(session.engine.value));
+    return () => {
+      stopShowing();
+      showEngine(undefined);
+    };
+  }, []);
+  useSignalEffect(() => session.ask(ask.value));
+
+  const change = (part: Partial<Ask>): void => {
+    ask.value = { ...ask.value, ...part };
+    keepInAddress(ask.value);
+  };
+  const addExample = ({ id, words }: Definition, isLiked: boolean): void => {
+    const others = ask.value.examples.filter((example) => example.id !== id);
+    change({ examples: [...others, { id, word: words[0] ?? id, isLiked }] });
+    input.current?.focus();
+  };
+  const moreLike = (definition: Definition): void => {
+    // Alone: what was typed led here, and would pull back.
+    change({ text: "", notText: "", examples: [] });
+    addExample(definition, true);
+    scrollTo({ top: 0 });
+  };
+
+  const { text, notText, examples, part } = ask.value;
+  const isEmpty = text === "" && examples.length === 0;
+  return (
+    <section class="dictionary" onKeyDown={(event) => moveFocus(event, input.current, list.current)}>
+      <h1>The word for it</h1>
+      <p class="faint">
+        Say what you mean: {DATA_FILES.glosses.count.toLocaleString("en")} definitions are ranked by meaning as you
+        type.
+      </p>
+      <form role="search" onSubmit={(event) => event.preventDefault()}>
+        <label class="visually-hidden" for="meaning">
+          A meaning
+        </label>
+        <input
+          ref={input}
+          id="meaning"
+          class="large"
+          type="search"
+          autocomplete="off"
+          autocapitalize="off"
+          spellcheck={false}
+          placeholder="fear of tight spaces"
+          value={text}
+          aria-controls="definitions"
+          onInput={(event) => change({ text: event.currentTarget.value })}
+        />
+        {showsNot.value ? (
+          <NotLike text={notText} onText={(value) => change({ notText: value })} />
+        ) : (
+          <button type="button" class="quiet" onClick={() => (showsNot.value = true)}>
+            … but not like
+          </button>
+        )}
+        <PartFilter part={part} onPart={(value) => change({ part: value })} />
+        <Examples examples={examples} onExamples={(value) => change({ examples: value })} />
+      </form>
+      {isEmpty ? <Suggestions onText={(value) => change({ text: value })} /> : null}
+      <StageNote state={session.state} notices={session.notices} onRetry={() => void session.reopen()} />
+      <ol
+        id="definitions"
+        ref={list}
+        class="definitions"
+        data-answers={session.answered.value.text}
+        aria-label="Definitions, the nearest first"
+      >
+        {(session.found.value ?? []).map((definition) => (
+          <DefinitionItem
+            key={definition.id}
+            definition={definition}
+            asked={session.answered.value.text}
+            onMore={() => moreLike(definition)}
+            onAlso={() => addExample(definition, true)}
+            onNot={() => addExample(definition, false)}
+          />
+        ))}
+      </ol>
+    </section>
+  );
+}
+
+function NotLike({ text, onText }: { text: string; onText: (text: string) => void }): JSX.Element {
+  const input = useRef<HTMLInputElement>(null);
+  useEffect(() => input.current?.focus(), []);
+  return (
+    <label class="not-like">
+      but not like{" "}
+      <input
+        ref={input}
+        type="search"
+        autocomplete="off"
+        spellcheck={false}
+        value={text}
+        onInput={(event) => onText(event.currentTarget.value)}
+      />
+    </label>
+  );
+}
+
+function PartFilter({ part, onPart }: { part: Ask["part"]; onPart: (part: Ask["part"]) => void }): JSX.Element {
+  return (
+    <fieldset class="parts">
+      <legend class="visually-hidden">Part of speech</legend>
+      {(["any", ...PARTS_OF_SPEECH] as const).map((value) => (
+        <label key={value} class="choice">
+          <input type="radio" name="part" value={value} checked={part === value} onChange={() => onPart(value)} />
+          <span>{value}</span>
+        </label>
+      ))}
+    </fieldset>
+  );
+}
+
+function Examples(props: {
+  examples: readonly Example[];
+  onExamples: (examples: readonly Example[]) => void;
+}): JSX.Element | null {
+  const { examples, onExamples } = props;
+  if (examples.length === 0) return null;
+  return (
+    <ul class="examples" aria-label="Examples">
+      {examples.map(({ id, word, isLiked }) => (
+        <li key={id} class={isLiked ? "liked" : "disliked"}>
+          {isLiked ? "like" : "not like"} <b>{word}</b>
+          <button
+            type="button"
+            class="quiet"
+            aria-label={`Remove ${word} from the examples`}
+            onClick={() => onExamples(examples.filter((example) => example.id !== id))}
+          >
+            ×
+          </button>
+        </li>
+      ))}
+    </ul>
+  );
+}
+
+function Suggestions({ onText }: { onText: (text: string) => void }): JSX.Element {
+  return (
+    <p class="suggestions">
+      {TRY.map((text) => (
+        <button key={text} type="button" onClick={() => onText(text)}>
+          {text}
+        </button>
+      ))}
+    </p>
+  );
+}
+
+/** "/" goes to the field, arrows go through the definitions, Escape comes back and then clears. */
+function moveFocus(event: KeyboardEvent, input: HTMLInputElement | null, list: HTMLOListElement | null): void {
+  const items = [...(list?.querySelectorAll<HTMLElement>("li[tabindex]") ?? [])];
+  const at = items.findIndex((item) => item.contains(document.activeElement));
+  if (
+    event.key === "ArrowDown" &&
+    event.target instanceof HTMLElement &&
+    event.target.matches("[type=search], li, li *")
+  ) {
+    items[Math.min(at + 1, items.length - 1)]?.focus();
+  } else if (event.key === "ArrowUp" && at >= 0) {
+    (items[at - 1] ?? input)?.focus();
+  } else if (event.key === "Escape" && at >= 0) {
+    input?.focus();
+  } else return;
+  event.preventDefault();
+}

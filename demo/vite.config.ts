@@ -1,0 +1,52 @@
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { defineConfig, type UserConfigFnObject } from "vite";
+import { dataFiles, demoData } from "./data/plugin.ts";
+import { serviceWorker } from "./service-worker-plugin.ts";
+
+const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
+const data = path("../build/demo-data");
+
+/**
+ * The browser demo, on the built public entries. Anything may host what `npm run demo:build` makes: all addresses are
+ * relative, and no header is needed.
+ */
+const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
+  root: path("page"),
+  base: "./",
+  publicDir: data,
+  plugins:
+    isPreview === true
+      ? []
+      : [
+          demoData({
+            folder: data,
+            cache: path("../.cache"),
+            withDigits: command === "serve" || process.argv.includes("--with-mnist"),
+          }),
+          serviceWorker({
+            copied: () => {
+              const all = dataFiles(data);
+              return { all, front: all.filter((name) => name.startsWith(join("data", "glosses"))) };
+            },
+          }),
+        ],
+  resolve: {
+    alias: [
+      { find: /^nearfield$/, replacement: path("../dist/index.js") },
+      { find: /^nearfield\/testing$/, replacement: path("../dist/testing.js") },
+    ],
+  },
+  build: {
+    outDir: path("../build/demo"),
+    emptyOutDir: true,
+    target: "es2022",
+    modulePreload: { polyfill: false },
+    // embedder.bin is a file, whatever its size.
+    assetsInlineLimit: 0,
+    rolldownOptions: { checks: { pluginTimings: false } },
+  },
+  worker: { format: "es" },
+}));
+
+export default config;
