@@ -109,7 +109,8 @@ describe("MNIST", () => {
       const again = normalise({ width: EDGE, height: EDGE, pixels: image });
       return again !== undefined && image.every((grey, i) => Math.abs(grey - (again[i] ?? 0)) < 0.01);
     });
-    expect(same.filter(Boolean).length).toBeGreaterThanOrEqual(900);
+    // One of them is 19 pixels high, and becomes 20.
+    expect(same.filter(Boolean).length).toBe(999);
   });
 
   it.each([...DIGIT_STROKES.entries()])(

@@ -139,10 +139,10 @@ describe("labels", () => {
     const spot = { x: 150, y: 100, labelWidth: 40 };
     const boxes = placeLabels([spot, spot, spot, spot, spot], 10, area);
     expect(boxes.map((box) => box && [box.left, box.top])).toEqual([
-      [156, 95],
-      [104, 95],
-      [130, 106],
-      [130, 84],
+      [158, 95],
+      [102, 95],
+      [130, 108],
+      [130, 82],
       undefined,
     ]);
   });
