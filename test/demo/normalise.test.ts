@@ -58,11 +58,11 @@ describe("a drawing", () => {
 
   it("has its centre of mass in the middle, not that of its box", () => {
     // Almost all ink on the right: the box moves left.
-    const image = normalise(sheet(40, 40, [0, 0, 20, 20, 25], [13, 0, 7, 20]));
+    const image = normalise(sheet(40, 40, [0, 0, 20, 20, 60], [13, 0, 7, 20]));
     const [left, top, width, height] = inkOf(image);
     expect([top, width, height]).toEqual([4, 20, 20]);
-    const mass = 13 * 25 + 7 * 255;
-    expect(left).toBe(Math.round(14 - (13 * 25 * 6.5 + 7 * 255 * 16.5) / mass));
+    const mass = 13 * 60 + 7 * 255;
+    expect(left).toBe(14 - Math.floor((13 * 60 * 6.5 + 7 * 255 * 16.5) / mass));
   });
 
   it("keeps all its ink inside, with the proportions it had, whatever is drawn", () => {
@@ -109,7 +109,8 @@ describe("MNIST", () => {
       const again = normalise({ width: EDGE, height: EDGE, pixels: image });
       return again !== undefined && image.every((grey, i) => Math.abs(grey - (again[i] ?? 0)) < 0.01);
     });
-    expect(same.filter(Boolean).length).toBeGreaterThanOrEqual(900);
+    // One of them is 19 pixels high, and becomes 20.
+    expect(same.filter(Boolean).length).toBe(999);
   });
 
   it.each([...DIGIT_STROKES.entries()])(

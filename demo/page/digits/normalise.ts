@@ -25,9 +25,10 @@ export function normalise(image: GreyImage): Float32Array | undefined {
   const height = Math.max(1, Math.round(box.height * scale));
   const digit = shrink(image, box, width, height);
   const [x, y] = centreOfMass(digit, width, height);
-  // Whole pixels, so that nothing is blurred again; and no ink is lost over the edge.
+  // By whole pixels, so that nothing is blurred again: the one that holds the centre becomes the 15th, as in MNIST. No ink
+  // is lost over the edge.
   const place = (centre: number, size: number): number =>
-    Math.min(EDGE - size, Math.max(0, Math.round(EDGE / 2 - centre)));
+    Math.min(EDGE - size, Math.max(0, EDGE / 2 - Math.floor(centre)));
   const [left, top] = [place(x, width), place(y, height)];
   const placed = new Float32Array(PIXELS);
   for (let line = 0; line < height; line++) {

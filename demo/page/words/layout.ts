@@ -82,7 +82,7 @@ export interface Box {
 }
 
 /** From a dot to its label, so that the two do not touch. */
-const GAP = 6;
+const GAP = 8;
 
 /**
  * A place for each label that fits, in the order given: right of its dot, else left, below or above; undefined where it

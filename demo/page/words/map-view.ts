@@ -188,6 +188,7 @@ function coloursOf(canvas: HTMLCanvasElement): Colours {
     return getComputedStyle(canvas).color;
   };
   return {
+    raised: of("--raised"),
     ink: of("--ink"),
     faint: of("--faint"),
     accent: of("--accent"),

@@ -3,6 +3,7 @@ import type { ZoomTransform } from "d3-zoom";
 import { type Box, type Dot, type Layout, placeLabels } from "./layout.ts";
 
 export interface Colours {
+  readonly raised: string;
   readonly ink: string;
   readonly faint: string;
   readonly accent: string;
@@ -32,6 +33,7 @@ const LABEL_HEIGHT = 18;
 /** Left free around the dots, so that labels of the outermost ones fit. */
 const MARGIN = 36;
 const RADIUS = 3;
+const RIM = 3;
 /** So far from a dot a finger or the mouse still means it. */
 const REACH = 18;
 
@@ -74,16 +76,25 @@ export function paint(
   context.setTransform(view.ratio, 0, 0, view.ratio, 0, 0);
   context.clearRect(0, 0, view.width, view.height);
   context.textBaseline = "middle";
-  // The nearest last, so that they lie on top.
-  for (const mark of [...marks].reverse()) {
-    const isCentre = mark.dot.word === centre;
-    context.globalAlpha = mark.dot.opacity;
+  for (const { dot, x, y } of marks) {
+    const isCentre = dot.word === centre;
+    context.globalAlpha = dot.opacity;
     context.fillStyle = isCentre ? colours.accent : colours.faint;
-    disc(context, mark.x, mark.y, isCentre ? RADIUS * 2 : RADIUS);
-    if (mark.label === undefined || mark.dot.word === pointed) continue;
+    disc(context, x, y, isCentre ? RADIUS * 2 : RADIUS);
+  }
+  // Labels may lie over dots of other words: a rim in the colour of the ground keeps them readable.
+  context.strokeStyle = colours.raised;
+  context.lineWidth = RIM;
+  context.lineJoin = "round";
+  for (const { dot, label } of marks) {
+    if (label === undefined || dot.word === pointed) continue;
+    const isCentre = dot.word === centre;
+    const middle = label.top + label.height / 2;
+    context.globalAlpha = dot.opacity;
     context.font = isCentre ? CENTRE_FONT : FONT;
+    context.strokeText(dot.word, label.left, middle);
     context.fillStyle = isCentre ? colours.accent : colours.ink;
-    context.fillText(mark.dot.word, mark.label.left, mark.label.top + mark.label.height / 2);
+    context.fillText(dot.word, label.left, middle);
   }
   context.globalAlpha = 1;
   const mark = marks.find(({ dot }) => dot.word === pointed);
