@@ -88,7 +88,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
 
     test("filters by part of speech", async () => {
       await lookUp(page, "quick");
-      await page.getByRole("radio", { name: "verb" }).check();
+      await page.getByRole("radio", { name: "verb", exact: true }).check();
       await expect.poll(() => page.locator(".definition .part").allInnerTexts()).toEqual(Array(20).fill("verb"));
       await page.getByRole("radio", { name: "any" }).check();
       await expect
