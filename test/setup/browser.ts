@@ -23,7 +23,8 @@ export async function launchBrowser({ hasWebGpu = true }: { hasWebGpu?: boolean 
   return chromium.launch({
     executablePath: browser.executablePath,
     args: hasWebGpu ? [...ARGS, ...WEBGPU] : [...ARGS, "--disable-features=WebGPU"],
-    env: { ...inherited(), ...browser.env },
+    // Without LANG navigator.language is "en-US@posix", which is no language to Intl.
+    env: { ...inherited(), LANG: "en_US.UTF-8", ...browser.env },
   });
 }
 

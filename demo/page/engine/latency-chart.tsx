@@ -15,10 +15,12 @@ export function LatencyChart({ engine }: { engine: Engine }): JSX.Element {
     let isGone = false;
     const element = place.current;
     if (element === null) return undefined;
-    void import("./plot.ts").then(({ latencyPlot }) => {
-      if (isGone) return;
-      chart.current = latencyPlot(element, dataOf(engine), HEIGHT);
-    });
+    import("./plot.ts")
+      .then(({ latencyPlot }) => {
+        if (isGone) return;
+        chart.current = latencyPlot(element, dataOf(engine), HEIGHT);
+      })
+      .catch(() => {}); // offline before it was ever loaded: the figures below say the same
     const resized = new ResizeObserver(() => chart.current?.setSize({ width: element.clientWidth, height: HEIGHT }));
     resized.observe(element);
     return () => {
