@@ -36,7 +36,9 @@ export function DefinitionItem({ definition, asked, onMore, onAlso, onNot }: Pro
           <span class="track" aria-hidden="true">
             <span class="bar" style={{ inlineSize: `${likeness}%` }} />
           </span>
-          <span class="figure">{likeness} % alike</span>
+          <span class="figure">
+            {likeness} %<span class="unit"> alike</span>
+          </span>
         </span>
         <button type="button" class="quiet" onClick={onMore}>
           more like this<span class="visually-hidden">: {word}</span>

@@ -12,7 +12,10 @@ export function latencyPlot(element: HTMLElement, data: uPlot.AlignedData, heigh
       cursor: { show: false },
       legend: { show: false },
       scales: { x: { time: false }, y: { range: (_, __, max) => [0, Math.max(1, max * 1.1)] } },
-      axes: [{ ...axis, incrs: [1, 2, 5, 10, 20, 50, 100] }, { ...axis, size: 56, values: (_, ticks) => ticks.map((ms) => `${ms} ms`) }],
+      axes: [
+        { ...axis, incrs: [1, 2, 5, 10, 20, 50, 100] },
+        { ...axis, size: 56, values: (_, ticks) => ticks.map((ms) => `${ms} ms`) },
+      ],
       series: [
         {},
         { label: "GPU", stroke: colour("--gpu"), width: 2 },
