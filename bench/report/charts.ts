@@ -18,6 +18,8 @@ export interface BarGroup {
 }
 
 const ROW_PIXELS = 15;
+/** Of a label, at its widest. */
+const LETTER_PIXELS = 7;
 const HEAD_PIXELS = 70;
 const GAP_PIXELS = 64;
 
@@ -29,6 +31,8 @@ export function barChart(groups: readonly BarGroup[], unit: string, isLog: boole
   );
   const height = (tops.at(-1) ?? 0) + (heights.at(-1) ?? 0) + 40;
   const names = [...new Set(groups.flatMap(({ series }) => series.map(({ name }) => name)))];
+  const longest = Math.max(...groups.flatMap(({ categories }) => categories.map(({ length }) => length)));
+  const left = 24 + LETTER_PIXELS * longest;
   const bounds = isLog ? boundsOf(groups) : { min: 0, max: 100 };
   return render(height, {
     color: COLOURS,
@@ -39,7 +43,7 @@ export function barChart(groups: readonly BarGroup[], unit: string, isLog: boole
       top: (tops[i] ?? 0) - 28,
       textStyle: { color: INK, fontSize: 13, fontWeight: "bold" as const },
     })),
-    grid: heights.map((own, i) => ({ left: 190, right: 60, top: tops[i] ?? 0, height: own })),
+    grid: heights.map((own, i) => ({ left, right: 60, top: tops[i] ?? 0, height: own })),
     xAxis: groups.map((_, i) => ({
       gridIndex: i,
       type: isLog ? ("log" as const) : ("value" as const),
@@ -122,6 +126,11 @@ const STYLE =
 
 function themed(svg: string): string {
   const end = svg.indexOf(">") + 1;
-  const coloured = svg.slice(end).replaceAll(INK, "var(--ink)").replaceAll(GRID, "var(--grid)");
+  const coloured = svg
+    .slice(end)
+    .replaceAll(INK, "var(--ink)")
+    .replaceAll(GRID, "var(--grid)")
+    // echarts counts its charts and their classes through: the same chart shall have the same text wherever it comes.
+    .replaceAll(/\bzr\d+-/g, "zr-");
   return `${svg.slice(0, end)}${STYLE}${coloured}\n`;
 }

@@ -127,7 +127,6 @@ describe.skipIf(!browserAvailable())("the demo's pages", { timeout: 2 * FIRST_VI
         if (shots !== undefined)
           await page.screenshot({
             path: join(shots, `${name}-${scheme}-${size}.png`),
-            fullPage: name === "engine-room",
           });
       }
     });
