@@ -126,11 +126,15 @@ const STYLE =
 
 function themed(svg: string): string {
   const end = svg.indexOf(">") + 1;
-  const coloured = svg
-    .slice(end)
-    .replaceAll(INK, "var(--ink)")
-    .replaceAll(GRID, "var(--grid)")
-    // echarts counts its charts and their classes through: the same chart shall have the same text wherever it comes.
-    .replaceAll(/\bzr\d+-/g, "zr-");
-  return `${svg.slice(0, end)}${STYLE}${coloured}\n`;
+  const coloured = svg.slice(end).replaceAll(INK, "var(--ink)").replaceAll(GRID, "var(--grid)");
+  return `${svg.slice(0, end)}${STYLE}${renumbered(coloured)}\n`;
+}
+
+/** echarts counts charts and classes through a process: the same chart shall have the same text wherever it is drawn. */
+function renumbered(svg: string): string {
+  const places = new Map<string, number>();
+  return svg.replaceAll(/\bzr\d+-([a-z]+)-?\d+/g, (name, kind: string) => {
+    if (!places.has(name)) places.set(name, places.size);
+    return `zr-${kind}-${places.get(name)}`;
+  });
 }

@@ -141,7 +141,7 @@ describe("the report", () => {
     const { charts } = report(DOCUMENT, [written("a.jsonl", [comparison()])]);
     const [svg = ""] = charts.values();
     expect(svg).toContain("<svg");
-    expect(svg).toContain("prefers-color-scheme: dark");
+    expect(svg).toContain("prefers-color-scheme:dark");
     expect(svg).toContain("var(--ink)");
     // The stand-ins that the chart library takes for colours.
     expect(svg).not.toMatch(/#0a0b0c|#0d0e0f/);
