@@ -113,12 +113,13 @@ describe.skipIf(!browserAvailable())("collections in headless Chromium", () => {
     const [writer, reader] = [await newPage(), await newPage()];
     await writer.evaluate((o) => opfsApi.open("c", "opfs:busy", o), OPTIONS);
     let isDone = false;
+    let reads = 0;
     const writing = (async () => {
-      for (let step = 1; step <= 60; step++)
+      // The first read may have code to load.
+      for (let step = 1; step <= 60 || reads < 2; step++)
         expect(await writer.evaluate((s) => opfsApi.write("c", 0, 30, s, 500), step)).toBe(step);
       isDone = true;
     })();
-    let reads = 0;
     while (!isDone) {
       const opened = await reader.evaluate(() => opfsApi.open("r", "opfs:busy", { readOnly: true }));
       if ("code" in opened) {
@@ -134,7 +135,6 @@ describe.skipIf(!browserAvailable())("collections in headless Chromium", () => {
       reads++;
     }
     await writing;
-    expect(reads).toBeGreaterThan(1);
     await Promise.all([writer.close(), reader.close()]);
   });
 
