@@ -107,6 +107,27 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       await expect.poll(() => page.locator("#definitions h2").first().innerText()).not.toBe(like[0]);
     });
 
+    test("can be used by the keyboard alone", async () => {
+      await openDictionary(page, server.origin, "#/dictionary?q=a+book+of+maps");
+      const found = await definitionsOf(page, "a book of maps");
+      const focused = (): Promise<string> =>
+        page.evaluate(() => document.activeElement?.querySelector("h2")?.innerText ?? "");
+      await page.getByLabel("A meaning").press("ArrowDown");
+      expect(await focused()).toBe(found[0]);
+      await page.keyboard.press("ArrowDown");
+      expect(await focused()).toBe(found[1]);
+      await page.keyboard.press("Escape");
+      expect(await page.getByLabel("A meaning").evaluate((field) => field === document.activeElement)).toBe(true);
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("/");
+      expect(await page.getByLabel("A meaning").inputValue()).toBe("a book of maps");
+      expect(await page.getByLabel("A meaning").evaluate((field) => field === document.activeElement)).toBe(true);
+      await page.keyboard.press("ArrowDown");
+      await page.keyboard.press("Enter");
+      await definitionsOf(page, "");
+      expect(await page.locator(".examples").innerText()).toContain(found[0]?.split(" ")[0]);
+    });
+
     test("takes away what is said not to be meant", async () => {
       await page.goto(`${server.origin}/#/words`);
       await page.goto(`${server.origin}/#/dictionary?q=a+large+cat`);

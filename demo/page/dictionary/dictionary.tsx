@@ -52,6 +52,8 @@ export function Dictionary(): JSX.Element {
     };
     follow();
     addEventListener("hashchange", follow);
+    const slash = (event: KeyboardEvent): void => goToField(event, input.current);
+    addEventListener("keydown", slash);
     if (!isOpening) {
       isOpening = true;
       void session.open();
@@ -60,6 +62,7 @@ export function Dictionary(): JSX.Element {
     const stopShowing = effect(() => showEngine(session.engine.value));
     return () => {
       removeEventListener("hashchange", follow);
+      removeEventListener("keydown", slash);
       stopShowing();
       showEngine(undefined);
     };
@@ -211,7 +214,15 @@ function Suggestions({ onText }: { onText: (text: string) => void }): JSX.Elemen
   );
 }
 
-/** "/" goes to the field, arrows go through the definitions, Escape comes back and then clears. */
+/** "/" goes to the field, from wherever nobody types. */
+function goToField(event: KeyboardEvent, field: HTMLInputElement | null): void {
+  const { target } = event;
+  if (event.key !== "/" || (target instanceof HTMLElement && target.matches("input:not([type=radio])"))) return;
+  event.preventDefault();
+  field?.focus();
+}
+
+/** Arrows go through the definitions, Escape comes back to the field, where it clears. */
 function moveFocus(event: KeyboardEvent, input: HTMLInputElement | null, list: HTMLOListElement | null): void {
   const items = [...(list?.querySelectorAll<HTMLElement>("li[tabindex]") ?? [])];
   const at = items.findIndex((item) => item.contains(document.activeElement));
