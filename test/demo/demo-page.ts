@@ -6,6 +6,12 @@ import { gzipSync } from "node:zlib";
 import type { BrowserContext, Page, Request } from "playwright-core";
 import { expect } from "vitest";
 
+/** The browsers that every page is tried in: a software adapter, which "auto" leaves alone, and none. */
+export const ADAPTERS: readonly { readonly name: string; readonly hasWebGpu: boolean }[] = [
+  { name: "with WebGPU", hasWebGpu: true },
+  { name: "without WebGPU", hasWebGpu: false },
+];
+
 /** The first visit embeds and stores 117,791 definitions on two shared cores. */
 export const FIRST_VISIT_MS = 120_000;
 

@@ -9,7 +9,15 @@ import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
-import { buildDemo, definitionsOf, FIRST_VISIT_MS, newPage, openDictionary, openEngineRoom } from "./demo-page.ts";
+import {
+  ADAPTERS,
+  buildDemo,
+  definitionsOf,
+  FIRST_VISIT_MS,
+  newPage,
+  openDictionary,
+  openEngineRoom,
+} from "./demo-page.ts";
 
 const folder = join(process.cwd(), ".cache", `demo-look-${process.pid}`);
 const PHONE = { width: 360, height: 740 };
@@ -70,65 +78,67 @@ async function drawSeven(page: Page): Promise<void> {
   await page.mouse.up();
 }
 
-describe.skipIf(!browserAvailable())("the demo's pages", { timeout: 2 * FIRST_VISIT_MS }, () => {
-  const complaints: string[] = [];
-  let browser: Browser;
-  let server: StaticServer;
-  let context: BrowserContext;
-  let page: Page;
+describe.skipIf(!browserAvailable())("the demo's pages", () => {
+  describe.each(ADAPTERS)("$name", { timeout: 2 * FIRST_VISIT_MS }, ({ hasWebGpu }) => {
+    const complaints: string[] = [];
+    let browser: Browser;
+    let server: StaticServer;
+    let context: BrowserContext;
+    let page: Page;
 
-  beforeAll(async () => {
-    await buildDemo(folder);
-    server = await serve(folder);
-    browser = await launchBrowser({ hasWebGpu: false });
-    context = await browser.newContext({ viewport: DESKTOP });
-    page = await newPage(context, complaints);
-    await openDictionary(page, server.origin);
-  }, 600_000);
+    beforeAll(async () => {
+      await buildDemo(folder);
+      server = await serve(folder);
+      browser = await launchBrowser({ hasWebGpu });
+      context = await browser.newContext({ viewport: DESKTOP });
+      page = await newPage(context, complaints);
+      await openDictionary(page, server.origin);
+    }, 600_000);
 
-  afterAll(async () => {
-    await browser?.close();
-    await server?.close();
-    await rm(folder, { recursive: true, force: true });
-    expect(complaints).toEqual([]);
-  });
+    afterAll(async () => {
+      await browser?.close();
+      await server?.close();
+      await rm(folder, { recursive: true, force: true });
+      expect(complaints).toEqual([]);
+    });
 
-  test("words near a word", async () => {
-    await page.goto(`${server.origin}/#/words?word=coffee`);
-    const list = page.getByTestId("word-list");
-    await list.getByText("tea", { exact: true }).waitFor({ timeout: 60_000 });
-    expect(await list.innerText()).toContain("drinks");
-  });
+    test("words near a word", async () => {
+      await page.goto(`${server.origin}/#/words?word=coffee`);
+      const list = page.getByTestId("word-list");
+      await list.getByText("tea", { exact: true }).waitFor({ timeout: 60_000 });
+      expect(await list.innerText()).toContain("drinks");
+    });
 
-  test("an analogy", async () => {
-    await page.getByRole("button", { name: /man.*king.*woman/i }).click();
-    await expect.poll(() => page.getByTestId("analogy-list").innerText()).toContain("queen");
-  });
+    test("an analogy", async () => {
+      await page.getByRole("button", { name: /man.*king.*woman/i }).click();
+      await expect.poll(() => page.getByTestId("analogy-list").innerText()).toContain("queen");
+    });
 
-  test("a drawn digit finds its like", async () => {
-    await page.goto(`${server.origin}/#/digits`);
-    await drawSeven(page);
-    await expect.poll(() => page.getByTestId("majority").innerText(), { timeout: 60_000 }).toMatch(/^7 /);
-    expect(await page.getByTestId("nearest").locator(":scope > *").count()).toBe(40);
-  });
+    test("a drawn digit finds its like", async () => {
+      await page.goto(`${server.origin}/#/digits`);
+      await drawSeven(page);
+      await expect.poll(() => page.getByTestId("majority").innerText(), { timeout: 60_000 }).toMatch(/^7 /);
+      expect(await page.getByTestId("nearest").locator(":scope > *").count()).toBe(40);
+    });
 
-  describe.each(["light", "dark"] as const)("in %s", (scheme) => {
-    test.each(PAGES)("%s has no fault that axe finds, and fits a phone", async (name, prepare) => {
-      await page.emulateMedia({ colorScheme: scheme });
-      for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
-        await page.setViewportSize(viewport);
-        await page.goto("about:blank");
-        await prepare(page, server.origin);
-        const { violations } = await new AxeBuilder({ page }).analyze();
-        expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)).toEqual([]);
-        const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
-        expect(overflow).toBeLessThanOrEqual(0);
-        const shots = process.env["DEMO_SCREENSHOTS"];
-        if (shots !== undefined)
-          await page.screenshot({
-            path: join(shots, `${name}-${scheme}-${size}.png`),
-          });
-      }
+    describe.each(["light", "dark"] as const)("in %s", (scheme) => {
+      test.each(PAGES)("%s has no fault that axe finds, and fits a phone", async (name, prepare) => {
+        await page.emulateMedia({ colorScheme: scheme });
+        for (const [size, viewport] of Object.entries({ desktop: DESKTOP, phone: PHONE })) {
+          await page.setViewportSize(viewport);
+          await page.goto("about:blank");
+          await prepare(page, server.origin);
+          const { violations } = await new AxeBuilder({ page }).analyze();
+          expect(violations.map(({ id, nodes }) => `${id}: ${nodes.map(({ html }) => html).join(" ")}`)).toEqual([]);
+          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - innerWidth);
+          expect(overflow).toBeLessThanOrEqual(0);
+          const shots = process.env["DEMO_SCREENSHOTS"];
+          if (shots !== undefined)
+            await page.screenshot({
+              path: join(shots, `${name}-${scheme}-${size}.png`),
+            });
+        }
+      });
     });
   });
 });

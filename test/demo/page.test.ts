@@ -6,6 +6,7 @@ import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
 import {
+  ADAPTERS,
   buildDemo,
   definitionsOf,
   FIRST_VISIT_MS,
@@ -46,10 +47,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
     expect(complaints).toEqual([]);
   });
 
-  describe.each([
-    { name: "with WebGPU", hasWebGpu: true },
-    { name: "without WebGPU", hasWebGpu: false },
-  ])("$name", ({ hasWebGpu }) => {
+  describe.each(ADAPTERS)("$name", ({ hasWebGpu }) => {
     let browser: Browser;
     let context: BrowserContext;
     let page: Page;
