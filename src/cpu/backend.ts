@@ -179,7 +179,7 @@ export class CpuBackend implements ExactBackend {
     void stopped.then(async () => {
       this.#pool?.release(store);
       this.#inPageChunks.delete(store.id);
-      (await this.#inPage)?.release(store.id);
+      (await this.#inPage?.catch(() => undefined))?.release(store.id);
     });
   }
 
@@ -222,8 +222,7 @@ export class CpuBackend implements ExactBackend {
       learn: async (store, request, onProgress, isStopped) => {
         if (this.#pool === undefined || this.#isBlocked) {
           let done = 0;
-          this.#inPage ??= this.#startInPage();
-          const scanner = await this.#inPage;
+          const scanner = await this.#pageScanner();
           const work = counted(scanner.learning(request), (step) => onProgress((done += step)));
           return inSlices(work, this.#options.slices, isStopped);
         }
@@ -356,8 +355,7 @@ export class CpuBackend implements ExactBackend {
   }
 
   async #runInPage<T>(store: RowStore, work: Work<T>): Promise<T> {
-    this.#inPage ??= this.#startInPage();
-    const scanner = await this.#inPage;
+    const scanner = await this.#pageScanner();
     this.#options.slices.reset();
     for (let index = this.#inPageChunks.get(store.id) ?? 0; index < store.chunks.length; index++) {
       const memory = store.chunks[index];
@@ -366,6 +364,15 @@ export class CpuBackend implements ExactBackend {
     }
     scanner.setBasis(store.id, store.shape, store.basis);
     return work.inPage(scanner);
+  }
+
+  /** Started once; where its code could not be loaded, the next call tries again. */
+  #pageScanner(): Promise<Scanner> {
+    this.#inPage ??= this.#startInPage().catch((error: unknown) => {
+      this.#inPage = undefined;
+      throw error;
+    });
+    return this.#inPage;
   }
 
   async #startInPage(): Promise<Scanner> {

@@ -20,7 +20,12 @@ export function gpuFactory(
     if ("refused" in result) return result;
     const { open } = result;
     // Most of this backend, and of no use where there is no device.
-    const { GpuScanner } = await import("./scanner.ts");
+    const code = await import("./scanner.ts").catch((cause: unknown) => ({ cause }));
+    if ("cause" in code) {
+      open.close();
+      return { refused: `the GPU backend's code could not be loaded (${String(code.cause)})`, cause: code.cause };
+    }
+    const { GpuScanner } = code;
     const proposer = new GpuScanner({
       open,
       memoryBudgetBytes: request.memoryBudgetBytes,
