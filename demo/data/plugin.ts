@@ -3,11 +3,11 @@
  * are gzipped here because static hosts may not do it, and named after their content, so that they are cached for ever.
  */
 import { createHash } from "node:crypto";
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gzipSync } from "node:zlib";
 import type { Plugin } from "vite";
-import { synsetLines } from "../synset.ts";
+import { embeddedText, synsetLines } from "../synset.ts";
 import { buildDigits } from "./digits.ts";
 import { readSynsets } from "./wordnet.ts";
 import { buildWords } from "./words.ts";
@@ -15,6 +15,7 @@ import { buildWords } from "./words.ts";
 interface Options {
   /** Where they are put: vite's `publicDir`. */
   readonly folder: string;
+  readonly embedder: string;
   /** Where what is slow to make is kept. */
   readonly cache: string;
   /** MNIST's licence is unclear: its images go into what is built only where somebody asks for it. */
@@ -27,7 +28,7 @@ interface Built {
 }
 
 /** Makes the files and tells the page their names (demo/page/data-files.ts). */
-export function demoData({ folder, cache, withDigits }: Options): Plugin {
+export function demoData({ folder, embedder, cache, withDigits }: Options): Plugin {
   return {
     name: "nearfield:demo-data",
     async config() {
@@ -36,7 +37,9 @@ export function demoData({ folder, cache, withDigits }: Options): Plugin {
       const digits = withDigits ? buildDigits() : undefined;
       rmSync(folder, { recursive: true, force: true });
       mkdirSync(join(folder, "data"), { recursive: true });
+      const texts = Buffer.from(synsets.map(embeddedText).join("\n"));
       const files = {
+        embedding: hashOf(Buffer.concat([texts, readFileSync(embedder)])),
         glosses: put(folder, "glosses", glosses),
         words: put(folder, "words", await buildWords(cache)),
         digits: digits === undefined ? null : put(folder, "digits", digits),

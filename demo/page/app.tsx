@@ -66,7 +66,8 @@ export function App(): JSX.Element {
       <EngineRoom />
       <footer class="faint">
         Everything is computed in this browser; nothing you type leaves it. Definitions: WordNet 3.1, Princeton
-        University. Words: GloVe, Stanford University. Texts are embedded by a table distilled from all-MiniLM-L6-v2.
+        University. Words: GloVe, Stanford University. Texts are embedded by a table distilled from all-MiniLM-L6-v2.{" "}
+        <a href="./licences.txt">Licences</a>, <a href="./libraries.txt">of the libraries too</a>.
       </footer>
     </>
   );

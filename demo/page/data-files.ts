@@ -8,6 +8,8 @@ export interface DataFile {
 }
 
 interface DataFiles {
+  /** Changes with the texts that are embedded and with their embedder: vectors of other ones are of no use. */
+  readonly embedding: string;
   /** Lines of synset.ts, gzipped. */
   readonly glosses: DataFile;
   /** demo/data/word-file.ts, gzipped. */

@@ -18,6 +18,8 @@ export { OPFS_WORKER_NAME } from "./opfs-api.ts";
 const PARENT = "nearfield";
 /** Snapshots taken for one read: each one more means that a writer wrote in between. */
 const SNAPSHOTS = 20;
+/** What `write` of Chromium 153 returns where the disk or the quota is full, throwing nothing: its error −8, read as unsigned. */
+const NO_SPACE = 2 ** 32 - 8;
 
 interface Reader {
   readonly kind: "reader";
@@ -109,9 +111,12 @@ class OpfsService implements OpfsApi {
     for (let done = 0; done < bytes.length; ) {
       const rest = bytes.subarray(done);
       const written = access.write(rest, { at: offset + done });
-      // Of a full disk or quota Chromium 153 tells by 2³² − 8, its error's number read as unsigned, and throws nothing.
-      if (written === 0 || written > rest.length)
-        throw new DOMException(`${written} of ${rest.length} bytes were written`, "QuotaExceededError");
+      const isFull = written === 0 || written === NO_SPACE;
+      if (isFull || !isShareOf(written, rest.length))
+        throw new DOMException(
+          `${written} of ${rest.length} bytes were written`,
+          isFull ? "QuotaExceededError" : "UnknownError",
+        );
       done += written;
     }
   }
@@ -198,12 +203,18 @@ class OpfsService implements OpfsApi {
   }
 }
 
+function isShareOf(count: number, asked: number): boolean {
+  return count > 0 && count <= asked;
+}
+
 function readAccess(access: FileSystemSyncAccessHandle, offset: number, length: number): Uint8Array<ArrayBuffer> {
   const bytes = new Uint8Array(Math.max(0, Math.min(length, access.getSize() - offset)));
   let done = 0;
   while (done < bytes.length) {
     const count = access.read(bytes.subarray(done), { at: offset + done });
     if (count === 0) break;
+    if (!isShareOf(count, bytes.length - done))
+      throw new DOMException(`${count} of ${bytes.length - done} bytes were read`, "NotReadableError");
     done += count;
   }
   return bytes.subarray(0, done);

@@ -1,9 +1,10 @@
 /** The built demo on a plain host, and what a person does on its pages. */
 import { execFile } from "node:child_process";
+import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { gzipSync } from "node:zlib";
-import type { BrowserContext, Page, Request } from "playwright-core";
+import type { BrowserContext, Page } from "playwright-core";
 import { expect } from "vitest";
 
 /** The browsers that every page is tried in: a software adapter, which "auto" leaves alone, and none. */
@@ -47,9 +48,15 @@ export async function lookUp(page: Page, text: string): Promise<string[]> {
   return definitionsOf(page, text);
 }
 
-/** Waits for the answer to `text`: the list says what it answers. */
-export async function definitionsOf(page: Page, text: string): Promise<string[]> {
-  await expect.poll(() => page.locator("#definitions").getAttribute("data-answers"), { timeout: 20_000 }).toBe(text);
+/** Waits for the answer to `text`, which is all that is asked. */
+export function definitionsOf(page: Page, text: string): Promise<string[]> {
+  return definitionsFor(page, new URLSearchParams({ q: text }).toString());
+}
+
+/** Waits for the answer to a query of the page's address, or to one like it: the list says what it answers. */
+export async function definitionsFor(page: Page, query: string | RegExp): Promise<string[]> {
+  const answered = expect.poll(() => page.locator("#definitions").getAttribute("data-answers"), { timeout: 20_000 });
+  await (typeof query === "string" ? answered.toBe(query) : answered.toMatch(query));
   return page.locator("#definitions h2").allInnerTexts();
 }
 
@@ -58,25 +65,24 @@ export async function openEngineRoom(page: Page): Promise<void> {
   await page.locator(".engine-room .figures").waitFor();
 }
 
-/** From here on, what the page and its workers load: code as a host that gzips sends it, data as it lies there. */
-export function transferOf(page: Page): () => Promise<{ codeBytes: number; bytes: number }> {
-  const bodies: Promise<{ isCode: boolean; bytes: number }>[] = [];
-  const add = (request: Request): void => {
-    const { protocol, pathname } = new URL(request.url());
-    if (protocol !== "http:") return; // what the engine makes its workers of
-    const isCode = /(\/|\.html|\.js|\.css)$/.test(pathname);
-    bodies.push(bytesOf(request, isCode).then((bytes) => ({ isCode, bytes })));
-  };
-  page.on("requestfinished", add);
-  return async () => {
-    page.off("requestfinished", add);
-    const all = await Promise.all(bodies);
-    const sum = (list: typeof all): number => list.reduce((total, { bytes }) => total + bytes, 0);
-    return { codeBytes: sum(all.filter(({ isCode }) => isCode)), bytes: sum(all) };
-  };
+/** What the host sent: code as one that gzips sends it, data as it lies there. */
+export async function transferOf(
+  folder: string,
+  paths: readonly string[],
+): Promise<{ codeBytes: number; bytes: number }> {
+  let codeBytes = 0;
+  let bytes = 0;
+  for (const path of paths) {
+    const body = await readFile(join(folder, path.endsWith("/") ? `${path}index.html` : path));
+    const isCode = /(\/|\.html|\.js|\.css)$/.test(path);
+    const sent = isCode ? gzipSync(body, { level: 9 }).length : body.length;
+    bytes += sent;
+    if (isCode) codeBytes += sent;
+  }
+  return { codeBytes, bytes };
 }
 
-async function bytesOf(request: Request, isCode: boolean): Promise<number> {
-  const body = (await (await request.response())?.body()) ?? Buffer.alloc(0);
-  return isCode ? gzipSync(body).length : body.length;
+/** Until the service worker has kept what the page needs without a network. */
+export async function isKeptOffline(page: Page): Promise<void> {
+  await page.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
 }

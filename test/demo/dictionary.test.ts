@@ -1,5 +1,6 @@
 /** The dictionary's pure parts: what is asked as a vector, words that were asked for, lines of synsets, latencies. */
 import { describe, expect, it } from "vitest";
+import { addressOf, type Ask, askOf, NOTHING } from "../../demo/page/dictionary/ask.ts";
 import { highlight } from "../../demo/page/dictionary/highlight.ts";
 import { combine } from "../../demo/page/dictionary/question.ts";
 import { Latencies } from "../../demo/page/engine/latency.ts";
@@ -19,6 +20,37 @@ describe("a question", () => {
     expect(combine([])).toBeUndefined();
     expect(combine([part([1, 0], false)])).toBeUndefined();
     expect(combine([part([1, 0], true), part([2, 0], false)])).toBeUndefined();
+  });
+});
+
+describe("an address", () => {
+  it.each<[address: string, ask: Partial<Ask>]>([
+    ["#/dictionary", {}],
+    ["#/dictionary?q=a+cat+%26+a+dog", { text: "a cat & a dog" }],
+    ["#/dictionary?q=a&not=b&part=verb", { text: "a", notText: "b", part: "verb" }],
+    [
+      "#/dictionary?like=7&unlike=9&like=3",
+      {
+        examples: [
+          { id: "7", isLiked: true },
+          { id: "9", isLiked: false },
+          { id: "3", isLiked: true },
+        ],
+      },
+    ],
+  ])("%s says what is asked, and is made of it", (address, part) => {
+    const ask = { ...NOTHING, ...part };
+    expect(askOf(address)).toEqual(ask);
+    expect(addressOf(ask)).toBe(address);
+  });
+
+  it("is another page's, or has what makes no sense left out", () => {
+    expect(askOf("#/words?q=a")).toBeUndefined();
+    expect(askOf("")).toEqual(NOTHING);
+    const examples = [{ id: "7", isLiked: true }];
+    expect(askOf("#/dictionary?part=pronoun&like=x&like=7&unlike=7&like=")).toEqual({ ...NOTHING, examples });
+    const many = askOf(`#/dictionary?${Array.from({ length: 100 }, (_, i) => `like=${i}`).join("&")}`);
+    expect(many?.examples).toHaveLength(20);
   });
 });
 

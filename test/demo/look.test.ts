@@ -14,6 +14,7 @@ import {
   buildDemo,
   definitionsOf,
   FIRST_VISIT_MS,
+  isReady,
   newPage,
   openDictionary,
   openEngineRoom,
@@ -61,7 +62,7 @@ const PAGES: readonly (readonly [name: string, prepare: (page: Page, origin: str
 async function drawSeven(page: Page): Promise<void> {
   const pad = page.getByTestId("pad");
   await pad.waitFor({ timeout: 60_000 });
-  await expect.poll(() => pad.isEnabled(), { timeout: 60_000 }).toBe(true);
+  await isReady(page);
   const box = await pad.boundingBox();
   if (box === null) throw new Error("the pad is not shown");
   const at = (x: number, y: number): [number, number] => [box.x + x * box.width, box.y + y * box.height];

@@ -1,5 +1,5 @@
 /** The demo in real headless Chromium, as it is built for any host: no header, WebGPU on a software adapter, and none. */
-import { rm } from "node:fs/promises";
+import { cp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import type { Browser, BrowserContext, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
@@ -8,8 +8,10 @@ import { serve, type StaticServer } from "../setup/static-server.ts";
 import {
   ADAPTERS,
   buildDemo,
+  definitionsFor,
   definitionsOf,
   FIRST_VISIT_MS,
+  isKeptOffline,
   isReady,
   lookUp,
   newPage,
@@ -32,13 +34,15 @@ const PHRASES: readonly (readonly [phrase: string, word: string])[] = [
 ];
 
 const folder = join(process.cwd(), ".cache", `demo-page-${process.pid}`);
+/** What GitHub Pages says of every file. */
+const HEADERS = { "cache-control": "max-age=600" };
 const complaints: string[] = [];
 let server: StaticServer;
 
 describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
   beforeAll(async () => {
     await buildDemo(folder);
-    server = await serve(folder);
+    server = await serve(folder, HEADERS);
   }, 300_000);
 
   afterAll(async () => {
@@ -61,15 +65,17 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
     afterAll(() => browser?.close());
 
     test("the first visit makes the dictionary, showing how far it is", { timeout: FIRST_VISIT_MS }, async () => {
-      const loaded = transferOf(page);
+      const before = server.served.length;
       await page.goto(server.origin);
       await page.getByRole("progressbar").waitFor({ timeout: FIRST_VISIT_MS });
       await isReady(page);
       expect(await page.locator(".notice").count()).toBe(0);
-      const { codeBytes, bytes } = await loaded();
+      await isKeptOffline(page);
+      const { codeBytes, bytes } = await transferOf(folder, server.served.slice(before));
       console.info(`demo: the front page loads ${codeBytes} bytes of code, gzipped, of ${bytes} in all`);
       expect(codeBytes).toBeGreaterThan(10_000);
       expect(codeBytes).toBeLessThanOrEqual(150_000);
+      expect(bytes).toBeGreaterThan((await stat("demo/model/embedder.bin")).size);
       expect(bytes).toBeLessThanOrEqual(15_000_000);
     });
 
@@ -97,12 +103,38 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
     test("goes on from a definition: more like this, and not like that", async () => {
       const [first = ""] = await lookUp(page, "a place where you borrow books");
       await page.locator(".definition").first().getByText("more like this").click();
-      const like = await definitionsOf(page, "");
+      const like = await definitionsFor(page, /^like=\d+$/);
       expect(await page.locator(".examples").innerText()).toContain(`like ${first.split(" ")[0]}`);
       expect(like).toHaveLength(20);
+      expect(like).not.toContain(first);
+      const address = page.url();
       await page.locator(".definition").first().getByTitle("not like this").click();
-      await expect.poll(() => page.locator(".examples li").count()).toBe(2);
-      await expect.poll(() => page.locator("#definitions h2").first().innerText()).not.toBe(like[0]);
+      expect(await definitionsFor(page, /^like=\d+&unlike=\d+$/)).not.toContain(like[0]);
+      // The step back is the browser's, and a link leads to the same.
+      await page.goBack();
+      expect(await definitionsFor(page, /^like=\d+$/)).toEqual(like);
+      await page.goto("about:blank");
+      await page.goto(address);
+      expect(await definitionsFor(page, /^like=\d+$/)).toEqual(like);
+      expect(await page.locator(".examples").innerText()).toContain(`like ${first.split(" ")[0]}`);
+    });
+
+    test("keeps what was asked while another page is shown", async () => {
+      await openDictionary(page, server.origin, "#/dictionary?q=fear+of+spiders");
+      const found = await definitionsOf(page, "fear of spiders");
+      await page.getByRole("link", { name: "Words" }).click();
+      await page.getByRole("heading", { name: "Words by meaning" }).waitFor();
+      await page.getByRole("link", { name: "Dictionary" }).click();
+      expect(await definitionsOf(page, "fear of spiders")).toEqual(found);
+      expect(await page.getByLabel("A meaning").inputValue()).toBe("fear of spiders");
+      expect(page.url()).toContain("?q=fear+of+spiders");
+    });
+
+    test("says what it found to those who do not see it, and asks for more where nothing is liked", async () => {
+      const [nearest = ""] = await lookUp(page, "a book of maps");
+      await expect.poll(() => page.locator('section > [role="status"]').innerText()).toContain(nearest.split(" ")[0]);
+      await openDictionary(page, server.origin, "#/dictionary?not=a+large+cat");
+      await page.getByText("Say what it is like, too").waitFor();
     });
 
     test("can be used by the keyboard alone", async () => {
@@ -122,7 +154,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       expect(await page.getByLabel("A meaning").evaluate((field) => field === document.activeElement)).toBe(true);
       await page.keyboard.press("ArrowDown");
       await page.keyboard.press("Enter");
-      await definitionsOf(page, "");
+      await definitionsFor(page, /^like=\d+$/);
       expect(await page.locator(".examples").innerText()).toContain(found[0]?.split(" ")[0]);
     });
 
@@ -161,7 +193,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       await page.getByText("Crash a worker while searching").click();
       await expect
         .poll(() => page.getByTestId("trial").innerText(), { timeout: 60_000 })
-        .toMatch(/48 of 48 .* 48 with the ids/);
+        .toMatch(/Worker crashed: 48 of 48 .* [1-9]\d* of them after it broke, 48 with the ids/);
       await expect.poll(() => page.locator(".events").innerText()).toContain("worker-crashed");
     });
 
@@ -178,7 +210,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
         await page.getByText("Destroy the GPU device while searching").click();
         await expect
           .poll(() => page.getByTestId("trial").innerText(), { timeout: 120_000 })
-          .toMatch(/Device destroyed: 48 of 48 .* 48 with the ids/);
+          .toMatch(/Device destroyed: 48 of 48 .* [1-9]\d* of them after it broke, 48 with the ids/);
         await expect.poll(() => page.locator(".events").innerText()).toContain("device-lost");
       },
       240_000,
@@ -189,19 +221,88 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       await expect.poll(() => page.locator(".choose").innerText()).toMatch(/WebGPU/);
     });
 
-    test("works offline after the first visit", async () => {
-      const offline = await newPage(context, complaints);
-      await offline.goto(server.origin);
-      await offline.evaluate(() => navigator.serviceWorker.ready.then(() => undefined));
-      await context.setOffline(true);
+    test("works offline after a first visit in which nothing was searched", { timeout: FIRST_VISIT_MS }, async () => {
+      const visit = await browser.newContext();
+      const visitor = await newPage(visit, complaints);
+      await openDictionary(visitor, server.origin);
+      await isKeptOffline(visitor);
+      await visitor.close();
+      await visit.setOffline(true);
+      const offline = await newPage(visit, complaints);
+      await openDictionary(offline, server.origin);
+      expect((await lookUp(offline, "a book of maps")).slice(0, 10).join("\n")).toContain("atlas");
+      await openEngineRoom(offline);
+      await offline.getByText("Crash a worker while searching").click();
+      await expect.poll(() => offline.getByTestId("trial").innerText(), { timeout: 60_000 }).toMatch(/48 of 48/);
+      await visit.close();
+    });
+
+    test("takes a new build, whatever the browser's own cache has of the old one", {
+      timeout: FIRST_VISIT_MS,
+    }, async () => {
+      const copy = `${folder}-copy`;
+      await cp(folder, copy, { recursive: true });
+      const host = await serve(copy, HEADERS);
+      const visit = await browser.newContext();
       try {
-        await offline.reload();
-        await isReady(offline);
-        expect((await lookUp(offline, "a book of maps")).slice(0, 10).join("\n")).toContain("atlas");
+        const before = await newPage(visit, complaints);
+        await openDictionary(before, host.origin);
+        await isKeptOffline(before);
+        await renameEntry(copy);
+        // The kept page is shown once more, while the browser finds the new build.
+        await before.reload();
+        await isReady(before);
+        await expect
+          .poll(() => before.evaluate(async () => (await navigator.serviceWorker.getRegistration())?.waiting?.state), {
+            timeout: 20_000,
+          })
+          .toBe("installed");
+        await before.close();
+        await expect.poll(() => entryOf(visit, host.origin), { timeout: 20_000 }).toContain("renamed");
+        const after = await newPage(visit, complaints);
+        await openDictionary(after, host.origin, "#/dictionary?q=fear+of+spiders");
+        await definitionsOf(after, "fear of spiders");
       } finally {
-        await context.setOffline(false);
-        await offline.close();
+        await visit.close();
+        await host.close();
+        await rm(copy, { recursive: true, force: true });
       }
+    });
+
+    test("brings its licences", async () => {
+      const licences = await newPage(context, complaints);
+      for (const [link, texts] of [
+        ["Licences", ["The nearfield authors", "Princeton", "GloVe", "all-MiniLM-L6-v2", "Apache License"]],
+        ["of the libraries too", ["preact", "comlink", "uplot", "d3-zoom"]],
+      ] as const) {
+        await licences.goto(server.origin);
+        await licences.getByRole("link", { name: link, exact: true }).click();
+        await licences.waitForURL(/txt$/);
+        for (const text of texts) expect(await licences.locator("body").innerText()).toContain(text);
+      }
+      await licences.close();
     });
   });
 });
+
+/** The script that the page of `origin` begins with now. */
+async function entryOf(visit: BrowserContext, origin: string): Promise<string> {
+  const page = await visit.newPage();
+  await page.goto(origin);
+  const address = (await page.locator("script[src]").getAttribute("src")) ?? "";
+  await page.close();
+  return address;
+}
+
+/** What a build with other code is: another name for the script, here and wherever it is named, and none of the old. */
+async function renameEntry(build: string): Promise<void> {
+  const page = await readFile(join(build, "index.html"), "utf8");
+  const name = /assets\/(index-[^"]+)\.js/.exec(page)?.[1];
+  if (name === undefined) throw new Error("the page names no script");
+  const scripts = (await readdir(join(build, "assets"))).filter((file) => file.endsWith(".js"));
+  for (const file of ["index.html", "service-worker.js", ...scripts.map((script) => join("assets", script))]) {
+    const text = await readFile(join(build, file), "utf8");
+    await writeFile(join(build, file), text.replaceAll(name, "index-renamed").replace('"name":"', '"name":"next-'));
+  }
+  await rename(join(build, "assets", `${name}.js`), join(build, "assets", "index-renamed.js"));
+}

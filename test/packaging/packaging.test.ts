@@ -16,8 +16,7 @@ import { browserAvailable, launchBrowser } from "../setup/browser.ts";
 import { serve, type StaticServer } from "../setup/static-server.ts";
 import { filesOf, installInEmptyProject, pack, placeAssets, placeFixtures, ROOT, run, tool } from "./consumer.ts";
 
-/** Gzipped bytes that `createIndex` may add to a page: the contract's bound for all precisions. */
-/** What a page loads before it knows whether there is a GPU, and all that it may ever load. */
+/** Gzipped bytes that `createIndex` adds to a page: before it is known whether there is a GPU, and all that may ever be loaded. */
 const MAX_FIRST_BYTES = 65_000;
 const MAX_BUNDLE_BYTES = 101_000;
 

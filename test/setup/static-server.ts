@@ -8,10 +8,13 @@ const TYPES: Readonly<Record<string, string>> = {
   ".js": "text/javascript",
   ".wasm": "application/wasm",
   ".css": "text/css",
+  ".txt": "text/plain;charset=utf-8",
 };
 
 export interface StaticServer {
   readonly origin: string;
+  /** Paths of the files that were asked for and sent, in order. */
+  readonly served: readonly string[];
   close(): Promise<void>;
 }
 
@@ -20,11 +23,13 @@ export async function serve(
   folder: string,
   headers: Readonly<Record<string, string>> | ((path: string) => Readonly<Record<string, string>>) = {},
 ): Promise<StaticServer> {
+  const served: string[] = [];
   const server = createServer((request, response) => {
     const path = normalize(new URL(request.url ?? "/", "http://localhost").pathname);
     const file = join(folder, path.endsWith("/") ? `${path}index.html` : path);
     readFile(file).then(
       (body) => {
+        served.push(path);
         const extra = typeof headers === "function" ? headers(path) : headers;
         response.writeHead(200, { "content-type": TYPES[extname(file)] ?? "application/octet-stream", ...extra });
         response.end(body);
@@ -38,6 +43,7 @@ export async function serve(
   const address = server.address();
   if (address === null || typeof address === "string") throw new Error("the server has no port");
   return {
+    served,
     origin: `http://localhost:${address.port}`,
     close: () =>
       new Promise((resolve) => {

@@ -6,8 +6,9 @@ import { PARTS_OF_SPEECH } from "../../synset.ts";
 import { DATA_FILES } from "../data-files.ts";
 import { showEngine } from "../engine/engine.ts";
 import "./dictionary.css";
+import { addressOf, type Ask, askOf, type Example, NOTHING, queryOf } from "./ask.ts";
 import { DefinitionItem } from "./definition-item.tsx";
-import { type Ask, type Definition, DictionarySession, type Example, NOTHING } from "./session.ts";
+import { type Definition, DictionarySession } from "./session.ts";
 import { StageNote } from "./stage-note.tsx";
 
 const session = new DictionarySession();
@@ -21,23 +22,6 @@ const TRY = [
   "someone who studies the stars",
 ];
 
-const ROUTE = "#/dictionary";
-
-/** What the address says, so that a search can be sent to a friend: `#/dictionary?q=…&not=…&part=noun`. */
-function askOfAddress(): Ask {
-  const query = new URLSearchParams(location.hash.split("?")[1] ?? "");
-  const part = PARTS_OF_SPEECH.find((known) => known === query.get("part")) ?? "any";
-  return { ...NOTHING, text: query.get("q") ?? "", notText: query.get("not") ?? "", part };
-}
-
-function keepInAddress({ text, notText, part }: Ask): void {
-  const query = new URLSearchParams();
-  if (text !== "") query.set("q", text);
-  if (notText !== "") query.set("not", notText);
-  if (part !== "any") query.set("part", part);
-  history.replaceState(null, "", `${ROUTE}${query.size === 0 ? "" : `?${query}`}`);
-}
-
 export function Dictionary(): JSX.Element {
   const ask = useSignal<Ask>(NOTHING);
   const showsNot = useSignal(false);
@@ -46,11 +30,17 @@ export function Dictionary(): JSX.Element {
 
   useEffect(() => {
     const follow = (): void => {
-      if (!location.hash.startsWith(ROUTE)) return;
-      ask.value = askOfAddress();
-      showsNot.value ||= ask.value.notText !== "";
+      const asked = askOf(location.hash);
+      if (asked === undefined) return;
+      ask.value = asked;
+      showsNot.value ||= asked.notText !== "";
     };
     follow();
+    // Back from another page: what was asked here still is.
+    if (queryOf(ask.value) === "" && queryOf(session.asked) !== "") {
+      history.replaceState(null, "", addressOf(session.asked));
+      follow();
+    }
     addEventListener("hashchange", follow);
     const slash = (event: KeyboardEvent): void => goToField(event, input.current);
     addEventListener("keydown", slash);
@@ -58,7 +48,7 @@ export function Dictionary(): JSX.Element {
       isOpening = true;
       void session.open();
     }
-    input.current?.focus({ preventScroll: true });
+    focusField(input.current);
     const stopShowing = effect(() => showEngine(session.engine.value));
     return () => {
       removeEventListener("hashchange", follow);
@@ -69,24 +59,27 @@ export function Dictionary(): JSX.Element {
   }, []);
   useSignalEffect(() => session.ask(ask.value));
 
-  const change = (part: Partial<Ask>): void => {
+  /** What is typed changes the address in place; a step that somebody may want to take back is one of the history's. */
+  const change = (part: Partial<Ask>, isStep = false): void => {
     ask.value = { ...ask.value, ...part };
-    keepInAddress(ask.value);
+    if (isStep) history.pushState(null, "", addressOf(ask.value));
+    else history.replaceState(null, "", addressOf(ask.value));
   };
-  const addExample = ({ id, words }: Definition, isLiked: boolean): void => {
+  const addExample = ({ id }: Definition, isLiked: boolean): void => {
     const others = ask.value.examples.filter((example) => example.id !== id);
-    change({ examples: [...others, { id, word: words[0] ?? id, isLiked }] });
-    input.current?.focus();
+    change({ examples: [...others, { id, isLiked }] }, true);
+    focusField(input.current);
   };
-  const moreLike = (definition: Definition): void => {
+  const moreLike = ({ id }: Definition): void => {
     // Alone: what was typed led here, and would pull back.
-    change({ text: "", notText: "", examples: [] });
-    addExample(definition, true);
+    change({ text: "", notText: "", examples: [{ id, isLiked: true }] }, true);
+    focusField(input.current);
     scrollTo({ top: 0 });
   };
 
   const { text, notText, examples, part } = ask.value;
   const isEmpty = text === "" && examples.length === 0;
+  const isOnlyDisliked = text.trim() === "" && !examples.some(({ isLiked }) => isLiked) && (notText !== "" || !isEmpty);
   return (
     <section class="dictionary" onKeyDown={(event) => moveFocus(event, input.current, list.current)}>
       <h1>The word for it</h1>
@@ -119,15 +112,28 @@ export function Dictionary(): JSX.Element {
           </button>
         )}
         <PartFilter part={part} onPart={(value) => change({ part: value })} />
-        <Examples examples={examples} onExamples={(value) => change({ examples: value })} />
+        <Examples
+          examples={examples}
+          words={session.words.value}
+          onExamples={(value) => change({ examples: value }, true)}
+        />
       </form>
       {isEmpty ? <Suggestions onText={(value) => change({ text: value })} /> : null}
+      {isOnlyDisliked ? <p class="faint">Say what it is like, too: what it is not may be anything.</p> : null}
       <StageNote state={session.state} notices={session.notices} onRetry={() => void session.reopen()} />
+      {session.failure.value === undefined ? null : (
+        <p class="notice" role="alert">
+          {session.failure.value}
+        </p>
+      )}
+      <p class="visually-hidden" role="status">
+        {announcement(session.found.value)}
+      </p>
       <ol
         id="definitions"
         ref={list}
         class="definitions"
-        data-answers={session.answered.value.text}
+        data-answers={queryOf(session.answered.value)}
         aria-label="Definitions, the nearest first"
       >
         {(session.found.value ?? []).map((definition) => (
@@ -179,19 +185,20 @@ function PartFilter({ part, onPart }: { part: Ask["part"]; onPart: (part: Ask["p
 
 function Examples(props: {
   examples: readonly Example[];
+  words: ReadonlyMap<string, string>;
   onExamples: (examples: readonly Example[]) => void;
 }): JSX.Element | null {
-  const { examples, onExamples } = props;
+  const { examples, words, onExamples } = props;
   if (examples.length === 0) return null;
   return (
     <ul class="examples" aria-label="Examples">
-      {examples.map(({ id, word, isLiked }) => (
+      {examples.map(({ id, isLiked }) => (
         <li key={id} class={isLiked ? "liked" : "disliked"}>
-          {isLiked ? "like" : "not like"} <b>{word}</b>
+          {isLiked ? "like" : "not like"} <b>{words.get(id) ?? "…"}</b>
           <button
             type="button"
             class="quiet"
-            aria-label={`Remove ${word} from the examples`}
+            aria-label={`Remove ${words.get(id) ?? "it"} from the examples`}
             onClick={() => onExamples(examples.filter((example) => example.id !== id))}
           >
             ×
@@ -214,10 +221,24 @@ function Suggestions({ onText }: { onText: (text: string) => void }): JSX.Elemen
   );
 }
 
+/** For those who do not see the list; polite, so that it is read when somebody stops typing. */
+function announcement(found: readonly Definition[] | undefined): string {
+  if (found === undefined) return "";
+  if (found.length === 0) return "Nothing was found";
+  const nearest = found.slice(0, 3).map(({ words }) => words[0]);
+  return `${found.length} definitions, the nearest: ${nearest.join(", ")}`;
+}
+
+/** Where a finger would bring up a keyboard over what was found, the field is left alone. */
+function focusField(field: HTMLInputElement | null): void {
+  if (!matchMedia("(pointer: coarse)").matches) field?.focus({ preventScroll: true });
+}
+
 /** "/" goes to the field, from wherever nobody types. */
 function goToField(event: KeyboardEvent, field: HTMLInputElement | null): void {
   const { target } = event;
-  if (event.key !== "/" || (target instanceof HTMLElement && target.matches("input:not([type=radio])"))) return;
+  if (event.key !== "/" || event.ctrlKey || event.altKey || event.metaKey) return;
+  if (target instanceof HTMLElement && target.matches("input:not([type=radio])")) return;
   event.preventDefault();
   field?.focus();
 }

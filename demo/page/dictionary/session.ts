@@ -4,31 +4,17 @@
  */
 import { batch, type ReadonlySignal, type Signal, signal } from "@preact/signals";
 import type { Collection, Match } from "nearfield";
-import type { PartOfSpeech, Synset } from "../../synset.ts";
+import type { Synset } from "../../synset.ts";
 import { DATA_FILES } from "../data-files.ts";
 import { type Answer, Engine, type Found, type Side, type SideState } from "../engine/engine.ts";
 import { Latest } from "../latest.ts";
+import { type Ask, NOTHING } from "./ask.ts";
 import { startEmbedder } from "./embedding.ts";
 import { combine, type Part } from "./question.ts";
 import { type GlossStore, openBeside, openGlosses, type Stage } from "./store.ts";
 
 /** One definition that was found. */
 export interface Definition extends Found, Synset {}
-
-/** A definition given as an example. */
-export interface Example {
-  readonly id: string;
-  readonly word: string;
-  readonly isLiked: boolean;
-}
-
-/** What is asked: all of it together makes one vector. */
-export interface Ask {
-  readonly text: string;
-  readonly notText: string;
-  readonly examples: readonly Example[];
-  readonly part: PartOfSpeech | "any";
-}
 
 interface DictionaryQuestion {
   readonly vector: Float32Array;
@@ -46,22 +32,30 @@ export type State =
 
 /** Definitions shown. */
 const SHOWN = 20;
-export const NOTHING: Ask = { text: "", notText: "", examples: [], part: "any" };
 
 export class DictionarySession {
   readonly state: Signal<State> = signal<State>({ kind: "opening" });
   readonly notices: Signal<readonly string[]> = signal<readonly string[]>([]);
+  /** Why the newest search failed, if it did. */
+  readonly failure: Signal<string | undefined> = signal<string | undefined>(undefined);
   readonly found: Signal<readonly Definition[] | undefined> = signal<readonly Definition[] | undefined>(undefined);
   /** What `found` answers. */
   readonly answered: Signal<Ask> = signal(NOTHING);
+  /** The first words of definitions that were examples, by id. */
+  readonly words: Signal<ReadonlyMap<string, string>> = signal(new Map());
   readonly #engine: Signal<DictionaryEngine | undefined> = signal<DictionaryEngine | undefined>(undefined);
   #embedder = startEmbedder();
   #store: GlossStore | undefined;
   #asked: Ask = NOTHING;
   readonly #questions = new Latest<Ask>(
     (ask) => this.#answer(ask),
-    (error) => this.#note(`The search failed: ${String(error)}`),
+    (error) => (this.failure.value = `The search failed: ${String(error)}`),
   );
+
+  /** The newest ask, whichever page is shown. */
+  get asked(): Ask {
+    return this.#asked;
+  }
 
   get engine(): ReadonlySignal<DictionaryEngine | undefined> {
     return this.#engine;
@@ -112,6 +106,7 @@ export class DictionarySession {
     batch(() => {
       this.found.value = answer?.found;
       this.answered.value = ask;
+      this.failure.value = undefined;
     });
   }
 
@@ -126,10 +121,13 @@ export class DictionarySession {
     if (notText.trim() !== "") parts.push({ vector: await api.embed(notText), isLiked: false });
     if (examples.length === 0) return parts;
     const records = await this.#store?.collection.get(examples.map(({ id }) => id));
+    const words = new Map(this.words.value);
     for (const [i, record] of (records ?? []).entries()) {
-      if (record === undefined) continue;
+      if (record === undefined) continue; // a link of another version of the dictionary
       parts.push({ vector: Float32Array.from(record.vector), isLiked: examples[i]?.isLiked ?? true });
+      words.set(record.id, synsetOf(record.metadata).words[0] ?? "");
     }
+    this.words.value = words;
     return parts;
   }
 }
@@ -159,7 +157,11 @@ async function askCollection(
   return { found: found.map(definition), report };
 }
 
-/** As store.ts wrote it. */
 function definition({ id, distance, metadata }: Match): Definition {
-  return { id, distance, ...(metadata as unknown as Synset) };
+  return { id, distance, ...synsetOf(metadata) };
+}
+
+/** As store.ts wrote it. */
+function synsetOf(metadata: Match["metadata"]): Synset {
+  return metadata as unknown as Synset;
 }

@@ -41,29 +41,34 @@ const GROUP = 8192;
 /** Records that come from the embedder at once: some milliseconds of work there and of copying here. */
 const PIECE = 512;
 /** A version of the texts and of how they are embedded has a store of its own. */
-const NAME = `${PREFIX}${/([0-9a-f]{8})\.[a-z]+$/.exec(DATA_FILES.glosses.url)?.[1] ?? "unnamed"}`;
+const NAME = `${PREFIX}${DATA_FILES.embedding}`;
 const LOCATION = `opfs:${NAME}`;
+/** Held by the tab that makes the store, and by nobody else. */
+const LOCK = `nearfield-demo-${NAME}`;
+/** A tab that was closed may keep the files for a moment. */
+const LOCKED_TRIES = 25;
+const LOCKED_PAUSE_MS = 200;
 const SHAPE = { dimensions: 192, metric: "cosine", precision: "i8" } as const;
 
-/** Opens the store, building it first where it is missing, unfinished or damaged. Rejects where the source does. */
+/** What lies in the store. */
+type Kept =
+  | { readonly kind: "whole"; readonly collection: Collection }
+  | { readonly kind: "unfinished" | "damaged" | "unreadable" };
+
+/** Opens the store, making it first where it is missing, unfinished or damaged. Rejects where the source does. */
 export async function openGlosses(source: GlossSource, options: OpenOptions): Promise<GlossStore> {
   options.onStage({ kind: "opening" });
   try {
     // The page itself learns sooner than a worker that it may not store anything.
     await root();
-    const kept = await openWhole(options);
-    if (kept !== undefined) return { collection: kept, isKept: true };
-    await buildKept(source, options);
-    const built = await openWhole(options);
-    if (built === undefined) throw new Error("the store is not whole although it was just built");
-    void forgetOthers();
-    return { collection: built, isKept: true };
+    const kept = await openKept(options);
+    if (kept.kind === "whole") return { collection: kept.collection, isKept: true };
+    options.onStage({ kind: "waiting" });
+    return { collection: await navigator.locks.request(LOCK, () => makeKept(source, options)), isKept: true };
   } catch (error) {
     if (!isStorageProblem(error)) throw error;
     options.onNotice(whyInMemory(error));
-    // Half a store helps nobody where there is no room for a whole one.
-    if (isFull(error)) await removeStore(NAME).catch(() => {});
-    return { collection: await buildInMemory(source, options), isKept: false };
+    return { collection: await makeInMemory(source, options), isKept: false };
   }
 }
 
@@ -84,41 +89,67 @@ export async function openBeside(
   return copy;
 }
 
-/** The finished store for reading, or undefined where there is none; a damaged one is removed. */
-async function openWhole({ backend, onEvent, onNotice }: OpenOptions): Promise<Collection | undefined> {
+/** Looks what is there, and changes nothing. */
+async function openKept({ backend, onEvent }: OpenOptions): Promise<Kept> {
   try {
     const collection = await openCollection(LOCATION, { readOnly: true, backend, onEvent });
-    if (collection.size === DATA_FILES.glosses.count) return collection;
-    if (collection.recovered !== undefined)
-      onNotice("Some of the stored definitions were damaged: they are made again.");
+    if (collection.size === DATA_FILES.glosses.count) return { kind: "whole", collection };
+    const { recovered } = collection;
     await collection.close();
-    return undefined;
+    return { kind: recovered === undefined ? "unfinished" : "damaged" };
   } catch (error) {
     const code = error instanceof NearfieldError ? error.code : undefined;
-    if (code === "NOT_FOUND") return undefined;
-    if (code !== "CORRUPT" && code !== "UNSUPPORTED_FORMAT") throw error;
-    onNotice("The stored definitions were damaged: they are made again.");
-    await removeStore(NAME);
-    return undefined;
+    if (code === "NOT_FOUND") return { kind: "unfinished" };
+    if (code === "CORRUPT" || code === "UNSUPPORTED_FORMAT") return { kind: "unreadable" };
+    throw error;
   }
 }
 
-/** Builds under a lock: a second tab waits, and goes on where the first one ended if that was too early. */
-async function buildKept(source: GlossSource, options: OpenOptions): Promise<void> {
-  const { onEvent, onStage } = options;
-  onStage({ kind: "waiting" });
-  await navigator.locks.request(`nearfield-demo-${NAME}`, async () => {
-    onStage({ kind: "opening" });
-    const collection = await openCollection(LOCATION, { ...SHAPE, backend: "cpu", onEvent });
-    try {
-      await fill(collection, source, options);
-    } finally {
-      await collection.close();
-    }
-  });
+/** Under the lock: what another tab left is looked at again, and what it finished is taken. */
+async function makeKept(source: GlossSource, options: OpenOptions): Promise<Collection> {
+  options.onStage({ kind: "opening" });
+  const found = await openKept(options);
+  if (found.kind === "whole") return found.collection;
+  if (found.kind !== "unfinished") options.onNotice("The stored definitions were damaged: they are made again.");
+  if (found.kind === "unreadable") await removeStore(NAME);
+  try {
+    await write(source, options);
+  } catch (error) {
+    // Stores of older versions may be what fills the disk.
+    if (!isFull(error) || !(await forgetOthers())) throw error;
+    await write(source, options);
+  }
+  const made = await openKept(options);
+  if (made.kind !== "whole") throw new Error(`the store is ${made.kind} although it was just made; reload the page`);
+  void forgetOthers().catch(() => {}); // the next version's first visit tries again
+  return made.collection;
 }
 
-async function buildInMemory(source: GlossSource, options: OpenOptions): Promise<Collection> {
+/** Writes what is missing. Half a store helps nobody where there is no room for a whole one. */
+async function write(source: GlossSource, options: OpenOptions): Promise<void> {
+  const collection = await openToWrite(options.onEvent);
+  try {
+    await fill(collection, source, options);
+  } catch (error) {
+    await collection.close();
+    if (isFull(error)) await removeStore(NAME);
+    throw error;
+  }
+  await collection.close();
+}
+
+async function openToWrite(onEvent: OpenOptions["onEvent"]): Promise<Collection> {
+  for (let tries = 1; ; tries++) {
+    try {
+      return await openCollection(LOCATION, { ...SHAPE, backend: "cpu", onEvent });
+    } catch (error) {
+      if (!(error instanceof NearfieldError && error.code === "LOCKED") || tries === LOCKED_TRIES) throw error;
+      await new Promise((resolve) => setTimeout(resolve, LOCKED_PAUSE_MS));
+    }
+  }
+}
+
+async function makeInMemory(source: GlossSource, options: OpenOptions): Promise<Collection> {
   const { backend, onEvent } = options;
   const collection = await openCollection(":memory:", { ...SHAPE, backend, onEvent });
   try {
@@ -193,14 +224,23 @@ async function storesFolder(): Promise<FileSystemDirectoryHandle> {
 }
 
 async function removeStore(name: string): Promise<void> {
-  const folder = await storesFolder();
-  await folder.removeEntry(name, { recursive: true });
+  try {
+    await (await storesFolder()).removeEntry(name, { recursive: true });
+  } catch (error) {
+    if (!(error instanceof DOMException && error.name === "NotFoundError")) throw error;
+  }
 }
 
-/** Removes stores of older versions of the page; one that another tab still reads stays for now. */
-async function forgetOthers(): Promise<void> {
+/** Removes stores of older versions of the page, and says whether there were any; what another tab holds stays for now. */
+async function forgetOthers(): Promise<boolean> {
+  let removed = 0;
   const folder = await storesFolder();
   for await (const name of folder.keys()) {
-    if (name.startsWith(PREFIX) && name !== NAME) await folder.removeEntry(name, { recursive: true }).catch(() => {});
+    if (!name.startsWith(PREFIX) || name === NAME) continue;
+    await removeStore(name).then(
+      () => removed++,
+      () => {},
+    );
   }
+  return removed > 0;
 }

@@ -1,4 +1,4 @@
-/** What is drawn and which images are like it. Kept while other pages are shown. */
+/** What is drawn and which images are like it. The images are kept while other pages are shown; the sheet is new each time. */
 import { type Signal, signal } from "@preact/signals";
 import { Latest } from "../latest.ts";
 import type { DigitSpace, Likeness } from "./digit-space.ts";

@@ -47,6 +47,7 @@ function Inside({ engine }: { engine: Engine }): JSX.Element {
   const smooth = useSignal<Smoothness>(smoothness.read());
   const perSecond = useSignal(0);
   const trouble = useSignal("");
+  const isOpening = useSignal(false);
   const active = useComputed(() => engine.side);
   useEffect(() => {
     const refresh = (): void => {
@@ -61,12 +62,16 @@ function Inside({ engine }: { engine: Engine }): JSX.Element {
   useSignalEffect(() => {
     void active.value.state().then((now) => (state.value = now));
   });
-  const openOther = (): void => {
+  const openOther = async (): Promise<void> => {
+    isOpening.value = true;
     trouble.value = "Opening the other backend …";
-    engine.openOther().then(
-      () => (trouble.value = ""),
-      (error: unknown) => (trouble.value = messageOf(error)),
-    );
+    try {
+      await engine.openOther();
+      trouble.value = "";
+    } catch (error) {
+      trouble.value = messageOf(error);
+    }
+    isOpening.value = false;
   };
   const hasBoth = engine.sides.value.size > 1;
   return (
@@ -83,9 +88,9 @@ function Inside({ engine }: { engine: Engine }): JSX.Element {
           </button>
         ))}
         {hasBoth ? (
-          <Agreement agree={engine.sidesAgree.value} />
+          <Agreement agree={engine.sidesAgree.value} failure={engine.comparisonFailure.value} />
         ) : (
-          <button type="button" class="quiet" onClick={openOther}>
+          <button type="button" class="quiet" disabled={isOpening.value} onClick={() => void openOther()}>
             Open the {NAMES[engine.active.value === "gpu" ? "cpu" : "gpu"]} beside it
           </button>
         )}
@@ -99,7 +104,9 @@ function Inside({ engine }: { engine: Engine }): JSX.Element {
   );
 }
 
-function Agreement({ agree }: { agree: boolean | undefined }): JSX.Element {
+function Agreement(props: { readonly agree: boolean | undefined; readonly failure: string | undefined }): JSX.Element {
+  const { agree, failure } = props;
+  if (failure !== undefined) return <span class="bad">{`the side compared with failed: ${failure}`}</span>;
   if (agree === undefined) return <span class="faint">search to compare both</span>;
   return (
     <span data-testid="agreement" class={agree ? "good" : "bad"}>
@@ -147,20 +154,20 @@ function Figures({ engine, state, perSecond, smooth }: FiguresProps): JSX.Elemen
 
 function Breaking({ engine }: { engine: Engine }): JSX.Element {
   const trial = useSignal<Trial | string | undefined>(undefined);
-  const attempt = (what: Trial["what"]): void => {
+  const isTrying = useSignal(false);
+  const attempt = async (what: Trial["what"]): Promise<void> => {
+    isTrying.value = true;
     trial.value = "Searching and breaking …";
-    engine.tryBreaking(what).then(
-      (result) => (trial.value = result),
-      (error: unknown) => (trial.value = messageOf(error)),
-    );
+    trial.value = await engine.tryBreaking(what).catch(messageOf);
+    isTrying.value = false;
   };
   const hasGpu = engine.sides.value.has("gpu");
   return (
     <div class="breaking">
-      <button type="button" disabled={!hasGpu} onClick={() => attempt("device")}>
+      <button type="button" disabled={!hasGpu || isTrying.value} onClick={() => void attempt("device")}>
         Destroy the GPU device while searching
       </button>
-      <button type="button" onClick={() => attempt("worker")}>
+      <button type="button" disabled={isTrying.value} onClick={() => void attempt("worker")}>
         Crash a worker while searching
       </button>
       {hasGpu ? null : <span class="faint">no GPU is open: open it above, where there is one</span>}
@@ -185,9 +192,9 @@ function Events({ engine }: { engine: Engine }): JSX.Element | null {
   );
 }
 
-function trialText({ what, asked, answered, same, degraded }: Trial): string {
+function trialText({ what, asked, underWay, answered, same, degraded }: Trial): string {
   const how = degraded.length === 0 ? "" : ` (reported: ${degraded.join(", ")})`;
-  return `${what === "device" ? "Device destroyed" : "Worker crashed"}: ${answered} of ${asked} searches under way were answered, ${same} with the ids they had before${how}.`;
+  return `${what === "device" ? "Device destroyed" : "Worker crashed"}: ${answered} of ${asked} searches were answered, ${underWay} of them after it broke, ${same} with the ids they had before${how}.`;
 }
 
 function scanOf({ scan, exact, degraded, computeMs }: NonNullable<Engine["lastReport"]["value"]>): string {

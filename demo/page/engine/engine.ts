@@ -5,6 +5,7 @@
  */
 import { batch, type Signal, signal } from "@preact/signals";
 import type { BackendInfo, Collection, EngineEvent, IndexStats, SearchReport, VectorIndex } from "nearfield";
+import { Latest } from "../latest.ts";
 import { Latencies } from "./latency.ts";
 
 export type Kind = BackendInfo["kind"];
@@ -44,6 +45,8 @@ export type OpenSide<A, F extends Found> = (
 export interface Trial {
   readonly what: "device" | "worker";
   readonly asked: number;
+  /** Of these, not answered yet when it was broken. */
+  readonly underWay: number;
   readonly answered: number;
   /** Answers with the ids that the same questions had before. */
   readonly same: number;
@@ -52,8 +55,9 @@ export interface Trial {
 
 /** Events kept for the engine room. */
 const KEPT_EVENTS = 30;
-/** Questions under way when something is broken, so that it breaks under load. */
-const TRIAL_QUESTIONS = 48;
+/** Questions of a trial: so many at once, and each with so many after it, so that things break under load. */
+const TRIAL_LANES = 8;
+const TRIAL_ROUNDS = 6;
 
 export class Engine<A = unknown, F extends Found = Found> {
   /** Which side answers the page. */
@@ -62,13 +66,20 @@ export class Engine<A = unknown, F extends Found = Found> {
   readonly lastReport: Signal<SearchReport | undefined> = signal(undefined);
   /** Whether both sides gave the same ids to the last question that both were asked. */
   readonly sidesAgree: Signal<boolean | undefined> = signal(undefined);
+  /** Why the other side could not be compared with, last. */
+  readonly comparisonFailure: Signal<string | undefined> = signal(undefined);
   readonly events: Signal<readonly EngineEvent[]>;
   /** Counts up with each answer, for whoever draws latencies. */
   readonly answers: Signal<number> = signal(0);
   readonly #latencies = new Map<Kind, Latencies>();
   readonly #open: OpenSide<A, F>;
   readonly #note: (event: EngineEvent) => void;
+  readonly #comparisons = new Latest<() => Promise<void>>(
+    (compare) => compare(),
+    (error) => (this.comparisonFailure.value = String(error)),
+  );
   #lastQuestion: A | undefined;
+  #openingOther: Promise<void> | undefined;
 
   private constructor(first: Side<A, F>, open: OpenSide<A, F>, events: Signal<readonly EngineEvent[]>) {
     this.active = signal(first.kind);
@@ -101,18 +112,17 @@ export class Engine<A = unknown, F extends Found = Found> {
     const kind = this.active.value;
     const answer = await this.#timed(kind, this.side, question);
     for (const [other, side] of this.sides.value) {
-      if (other !== kind) void this.#compare(other, side, question, answer);
+      if (other !== kind) this.#comparisons.ask(() => this.#compare(other, side, question, answer));
     }
     return answer;
   }
 
-  /** Opens the other backend over the same rows. Rejects where there is none (BACKEND_UNAVAILABLE), and says so. */
-  async openOther(): Promise<void> {
-    const kind: Kind = this.active.value === "gpu" ? "cpu" : "gpu";
-    if (this.sides.value.has(kind)) return;
-    const side = await this.#open(kind, this.#note);
-    this.sides.value = new Map([...this.sides.value, [kind, side]]);
-    if (this.#lastQuestion !== undefined) await this.ask(this.#lastQuestion);
+  /** Opens the other backend over the same rows, once. Rejects where there is none (BACKEND_UNAVAILABLE), and says so. */
+  openOther(): Promise<void> {
+    this.#openingOther ??= this.#openOther().finally(() => {
+      this.#openingOther = undefined;
+    });
+    return this.#openingOther;
   }
 
   switchTo(kind: Kind): void {
@@ -123,20 +133,39 @@ export class Engine<A = unknown, F extends Found = Found> {
   async tryBreaking(what: Trial["what"]): Promise<Trial> {
     const question = this.#lastQuestion;
     if (question === undefined) throw new Error("nothing was asked yet: search for something first");
+    const { crashWorker, loseDevice } = await import("nearfield/testing");
     const side = what === "device" ? (this.sides.value.get("gpu") ?? this.side) : this.side;
     const before = idsOf(await side.ask(question));
-    const running = Array.from({ length: TRIAL_QUESTIONS }, () => side.ask(question));
-    const { crashWorker, loseDevice } = await import("nearfield/testing");
+    const outcomes: PromiseSettledResult<Answer<F>>[] = [];
+    const firsts = Array.from({ length: TRIAL_LANES }, () => side.ask(question));
+    const lanes = firsts.map(async (first) => {
+      outcomes.push(...(await Promise.allSettled([first])));
+      for (let round = 1; round < TRIAL_ROUNDS; round++)
+        outcomes.push(...(await Promise.allSettled([side.ask(question)])));
+    });
+    // All is busy once the first answer is there.
+    await Promise.allSettled([Promise.race(firsts)]);
+    const asked = TRIAL_LANES * TRIAL_ROUNDS;
+    const underWay = asked - outcomes.length;
     await (what === "device" ? loseDevice(side.target) : crashWorker(side.target));
-    const settled = await Promise.allSettled(running);
-    const answers = settled.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
+    await Promise.all(lanes);
+    const answers = outcomes.flatMap((one) => (one.status === "fulfilled" ? [one.value] : []));
     return {
       what,
-      asked: settled.length,
+      asked,
+      underWay,
       answered: answers.length,
       same: answers.filter((answer) => idsOf(answer) === before).length,
       degraded: [...new Set(answers.flatMap(({ report }) => report.degraded))],
     };
+  }
+
+  async #openOther(): Promise<void> {
+    const kind: Kind = this.active.value === "gpu" ? "cpu" : "gpu";
+    if (this.sides.value.has(kind)) return;
+    const side = await this.#open(kind, this.#note);
+    this.sides.value = new Map([...this.sides.value, [kind, side]]);
+    if (this.#lastQuestion !== undefined) await this.ask(this.#lastQuestion);
   }
 
   async #timed(kind: Kind, side: Side<A, F>, question: A): Promise<Answer<F>> {
@@ -152,11 +181,11 @@ export class Engine<A = unknown, F extends Found = Found> {
   }
 
   async #compare(kind: Kind, side: Side<A, F>, question: A, expected: Answer<F>): Promise<void> {
-    try {
-      this.sidesAgree.value = idsOf(await this.#timed(kind, side, question)) === idsOf(expected);
-    } catch (error) {
-      this.#note({ code: "gpu-failed", level: "warning", message: `the side compared with failed: ${String(error)}` });
-    }
+    const isSame = idsOf(await this.#timed(kind, side, question)) === idsOf(expected);
+    batch(() => {
+      this.sidesAgree.value = isSame;
+      this.comparisonFailure.value = undefined;
+    });
   }
 }
 

@@ -49,10 +49,17 @@ export class MapView {
     this.#zoom = zoom<HTMLCanvasElement, unknown>()
       // At 1 all is in view, and the wheel scrolls the page on.
       .scaleExtent([1, 12])
+      // … and so does one finger.
+      .filter(
+        (event: MouseEvent | TouchEvent) => isGesture(event) && (zoomTransform(canvas).k > 1 || !isOneFinger(event)),
+      )
       .on("start", (event: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
         if (event.sourceEvent !== null && this.#journey !== undefined) this.#journey.transform = undefined;
       })
-      .on("zoom", () => this.#redraw());
+      .on("zoom", ({ transform }: D3ZoomEvent<HTMLCanvasElement, unknown>) => {
+        canvas.style.touchAction = transform.k > 1 ? "none" : "pan-y";
+        this.#redraw();
+      });
     // A double click goes to a word twice; it is no zoom.
     this.#selection.call(this.#zoom).on("dblclick.zoom", null);
     this.#sizes = new ResizeObserver(() => this.#resize());
@@ -179,6 +186,15 @@ export class MapView {
     const rest = 1 - share;
     this.#zoom.transform(this.#selection, zoomIdentity.translate(x * rest, y * rest).scale(1 + (k - 1) * rest));
   }
+}
+
+/** As the library's own filter: the main button, and the wheel even with Ctrl, as which browsers tell of a pinch. */
+function isGesture(event: MouseEvent | TouchEvent): boolean {
+  return (!event.ctrlKey || event.type === "wheel") && !("button" in event && event.button !== 0);
+}
+
+function isOneFinger(event: MouseEvent | TouchEvent): boolean {
+  return "touches" in event && event.touches.length === 1;
 }
 
 /** The page's colours as they are now. A variable may hold light-dark(…), so each is resolved as the canvas's own colour. */
