@@ -99,7 +99,7 @@ async function compareCase(
     const { contender } = open;
     try {
       const entrant = new Entrant(open, c, vectors);
-      const problem = await entrant.check(oracle);
+      const problem = await entrant.check(oracle, options.clocks);
       if (problem === undefined) answered.push(entrant);
       else outcomes.push({ contender, status: "wrong", reason: problem });
     } catch (error) {
@@ -129,6 +129,7 @@ async function compareCase(
 class Entrant {
   readonly name: string;
   readonly contender: Contender;
+  checkedMs = 0;
   readonly #case: Case;
   readonly #queriesPerTurn: number;
   /** Searches by turn; turns repeat when all held-out queries were used. */
@@ -161,8 +162,10 @@ class Entrant {
   }
 
   /** What is wrong with the first turn's answers, or undefined. The first and the last query go to the oracle. */
-  async check(oracle: Oracle): Promise<string | undefined> {
+  async check(oracle: Oracle, clocks: Clocks): Promise<string | undefined> {
+    const from = clocks.wallMs();
     this.#found = await this.#answers();
+    this.checkedMs = clocks.wallMs() - from;
     const { data, batch, k } = this.#case;
     for (const [i, { exact }] of this.#found.entries()) {
       if (exact === undefined) continue;

@@ -28,7 +28,7 @@ const USAGE = `npm run bench:peers -- --case cpu|threads|peers|collections [opti
   --case collections 100,000 records with metadata into nearfield, LanceDB and sqlite-vec
 options:
   --only PART        cases whose name contains PART, e.g. glove or gaussian-100000x384-cosine-b256-k10
-  --rounds N         turns of each contender (default 15); 2 of one whose turn takes longer than 10 s
+  --rounds N         turns of each contender (default 15); fewer of one whose turns take a minute in all
   --rows-limit N     at most N rows, to try a run quickly: its numbers mean little
   --node 24          run under the Node 24 of bench/peers: WASM has relaxed SIMD, sqlite-vec its SQLite
   --prepare          get packages and data, measure nothing

@@ -281,8 +281,8 @@ export class CollectionWriter {
       try {
         await current.records.apply(plan);
       } catch (cause) {
-        await reload().catch(() => {
-          this.#behind = cause;
+        await reload().catch((again: unknown) => {
+          this.#behind = new AggregateError([cause, again], `${String(cause)}; reading it again: ${String(again)}`);
           throw cause;
         });
       }

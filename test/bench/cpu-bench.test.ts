@@ -27,7 +27,7 @@ import { type CaseResult, compareGroup, type ContenderOutcome } from "../../benc
 import { comparisonLines } from "../../bench/comparison-table.ts";
 import type { Found, OpenContender } from "../../bench/contender.ts";
 import { kernelRates } from "../../bench/cpu/kernels.ts";
-import { type Clocks, interleave } from "../../bench/interleave.ts";
+import { type Clocks, interleave, type Turns } from "../../bench/interleave.ts";
 import { openNearfield } from "../../bench/nearfield-contender.ts";
 import { Oracle } from "../../bench/oracle.ts";
 import { scoreModel } from "../../bench/peers/onnx-model.ts";
@@ -47,10 +47,9 @@ function handClock(): Clocks & { wall: number; cpu: number } {
 }
 
 describe("turns", () => {
-  test("every round runs all contenders, in alternating order, and the first round is not counted", async () => {
-    const clock = handClock();
-    const ran: string[] = [];
-    const contender = (name: string, ms: number): { name: string; run(turn: number): Promise<void> } => ({
+  /** Each turn takes `ms` on the clock; what ran is added to `ran`. */
+  function contender(clock: ReturnType<typeof handClock>, ran: string[], name: string, ms: number): Turns {
+    return {
       name,
       run: (turn) => {
         ran.push(`${name}${turn}`);
@@ -58,9 +57,15 @@ describe("turns", () => {
         clock.cpu += 2 * ms;
         return Promise.resolve();
       },
-    });
+    };
+  }
+
+  test("every round runs all contenders, in alternating order, and the first round is not counted", async () => {
+    const clock = handClock();
+    const ran: string[] = [];
     const rounds: number[] = [];
-    const timings = await interleave([contender("a", 1), contender("b", 10)], 3, clock, (turn) => rounds.push(turn));
+    const contenders = [contender(clock, ran, "a", 1), contender(clock, ran, "b", 10)];
+    const timings = await interleave(contenders, 3, clock, (turn) => rounds.push(turn));
     expect(ran).toEqual(["b0", "a0", "a0", "b0", "b1", "a1", "a2", "b2"]);
     expect(rounds).toEqual([0, 1, 2, 3]);
     expect(timings).toEqual([
@@ -69,24 +74,25 @@ describe("turns", () => {
     ]);
   });
 
-  test("a contender whose first turn takes longer than 10 s has two rounds, the same as the others' first", async () => {
+  test("a contender has no more rounds once its turns took a minute, but one that counts", async () => {
     const clock = handClock();
     const ran: string[] = [];
-    const contender = (name: string, ms: number): { name: string; run(turn: number): Promise<void> } => ({
-      name,
-      run: (turn) => {
-        ran.push(`${name}${turn}`);
-        clock.wall += ms;
-        return Promise.resolve();
-      },
-    });
-    const contenders = [contender("a", 10_000), contender("slow", 10_001)];
-    const timings = await interleave(contenders, 4, clock, () => {});
-    expect(ran).toEqual(["slow0", "a0", "a0", "slow0", "slow1", "a1", "a2", "a3"]);
-    expect(timings.map(({ wallMs }) => wallMs.length)).toEqual([4, 2]);
-    ran.length = 0;
-    await interleave(contenders, 1, clock, () => {});
-    expect(ran).toEqual(["slow0", "a0", "a0", "slow0"]);
+    const contenders = [contender(clock, ran, "a", 20_000), contender(clock, ran, "slow", 60_001)];
+    const timings = await interleave(contenders, 5, clock, () => {});
+    expect(ran).toEqual(["slow0", "a0", "a0", "slow0", "a1", "a2"]);
+    expect(timings.map(({ wallMs }) => wallMs.length)).toEqual([3, 1]);
+  });
+
+  test("a contender that was slow to be checked does not warm up again, and the check counts as spent", async () => {
+    const clock = handClock();
+    const ran: string[] = [];
+    const contenders = [
+      { ...contender(clock, ran, "a", 1), checkedMs: 10_000 },
+      { ...contender(clock, ran, "slow", 30_000), checkedMs: 30_001 },
+    ];
+    const timings = await interleave(contenders, 3, clock, () => {});
+    expect(ran).toEqual(["a0", "a0", "slow0", "a1", "a2"]);
+    expect(timings.map(({ wallMs }) => wallMs.length)).toEqual([3, 1]);
   });
 
   test("where the platform has no clock of CPU time, there is none in the result", async () => {
@@ -312,13 +318,13 @@ describe("the comparison", () => {
     const clock = handClock();
     const open = (contender: Contender): Promise<OpenContender> =>
       tampered(contender, (found) => {
-        if (contender === PEER) clock.wall += 10_000;
+        if (contender === PEER) clock.wall += 60_001;
         return found;
       });
     const results = await compare([OWN, PEER], open, clock);
     for (const { contenders } of results) {
-      expect(contenders[0]).toMatchObject({ wallMs: { count: 3 }, speedup: { count: 2 } });
-      expect(contenders[1]).toMatchObject({ wallMs: { count: 2 }, speedup: { median: 1, count: 2 } });
+      expect(contenders[0]).toMatchObject({ wallMs: { count: 3 }, speedup: { count: 1 } });
+      expect(contenders[1]).toMatchObject({ wallMs: { count: 1 }, speedup: { median: 1, count: 1 } });
     }
   });
 });

@@ -1,9 +1,10 @@
 /** What a collection refuses, and that nothing is written then. */
-import { mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, rename, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { afterEach, beforeEach, describe, expect, it } from "vitest";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import type { Collection, CollectionOptions, VectorRecord } from "../../src/collection/contract.ts";
+import { Records } from "../../src/collection/records.ts";
 import { openCollection } from "../../src/node.ts";
 import { contentOf, recordOf, recordsOf, vectorOf } from "./open.ts";
 
@@ -237,5 +238,48 @@ describe("reading", () => {
     await expect(collection.get(["id-0"])).rejects.toMatchObject({ code: "CLOSED" });
     await expect(collection.upsert([recordOf(1)])).rejects.toMatchObject({ code: "CLOSED" });
     await expect(collection.stats()).rejects.toMatchObject({ code: "CLOSED" });
+  });
+});
+
+describe("a change that is stored and cannot be shown", () => {
+  afterEach(() => {
+    vi.restoreAllMocks();
+  });
+
+  it("is read from the files again", async () => {
+    const collection = await open(join(folder, "one.nf"), { dimensions: 4 });
+    await collection.upsert([recordOf(1)]);
+    vi.spyOn(Records.prototype, "apply").mockRejectedValueOnce(new Error("no memory"));
+    await collection.upsert([recordOf(2)]);
+    expect([...(await contentOf(collection)).keys()].sort()).toEqual(["id-1", "id-2"]);
+    await collection.upsert([recordOf(3)]);
+    expect(collection.size).toBe(3);
+  });
+
+  it("makes the collection refuse further changes, with both reasons, where the files cannot be read either", async () => {
+    const location = join(folder, "one.nf");
+    const collection = await open(location, { dimensions: 4 });
+    await collection.upsert([recordOf(1)]);
+    const elsewhere = join(folder, "elsewhere");
+    vi.spyOn(Records.prototype, "apply").mockImplementationOnce(async () => {
+      await mkdir(elsewhere);
+      const manifests = (await readdir(location)).filter((name) => name.includes("manifest"));
+      expect(manifests).not.toEqual([]);
+      for (const name of manifests) await rename(join(location, name), join(elsewhere, name));
+      throw new Error("no memory");
+    });
+    await expect(collection.upsert([recordOf(2)])).rejects.toThrow("no memory");
+    await expect(collection.upsert([recordOf(3)])).rejects.toMatchObject({
+      code: "READ_ONLY",
+      cause: expect.objectContaining({
+        message: expect.stringMatching(/no memory; reading it again: .*manifest/),
+      }),
+    });
+    expect((await collection.query({ vector: vectorOf(1) })).matches.map(({ id }) => id)).toEqual(["id-1"]);
+    await collection.close();
+    // Nothing that was stored is lost.
+    for (const name of await readdir(elsewhere)) await rename(join(elsewhere, name), join(location, name));
+    const again = await open(location);
+    expect([...(await contentOf(again)).keys()].sort()).toEqual(["id-1", "id-2"]);
   });
 });
