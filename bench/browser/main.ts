@@ -5,6 +5,7 @@ import { parseArgs } from "node:util";
 import { BROWSER_VARIABLE } from "../../test/setup/backends.ts";
 import { browserOf, nativeAssets } from "../../test/setup/chromium-assets.ts";
 import { caseKey } from "../cases/case.ts";
+import { runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { comparisonLines } from "../comparison-table.ts";
 import { runtime } from "../machine.ts";
@@ -59,7 +60,4 @@ async function main(): Promise<number> {
   return results.some(({ contenders }) => contenders.some(({ status }) => status !== "ok")) ? 1 : 0;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

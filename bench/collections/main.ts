@@ -21,6 +21,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { openCollection } from "nearfield";
+import { runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { runtime } from "../machine.ts";
 import { ResultFile } from "../result-file.ts";
@@ -229,7 +230,4 @@ async function main(): Promise<number> {
   }
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { caseKey, limitRows } from "../cases/case.ts";
+import { chosenOf, countOf, runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { compareGroup } from "../compare.ts";
 import { runtime } from "../machine.ts";
@@ -59,9 +60,8 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const parts = partsOf(values.only);
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
+  const parts = chosenOf("only", values.only, PARTS);
+  const rounds = countOf("rounds", values.rounds);
   const file = new ResultFile(values.out ?? join(root, "build", "bench-cpu.jsonl"));
   const progress = new Progress(parts.length);
   const about = { schema: SCHEMA, type: "cpu", commit: commitOf(root), runtime: runtime(), smoke: values.smoke };
@@ -146,15 +146,4 @@ async function measureKernels({ rounds, smoke, progress, record }: Run, peaks: P
   return problems;
 }
 
-function partsOf(only: readonly string[] | undefined): readonly Part[] {
-  const isPart = (name: string): name is Part => (PARTS as readonly string[]).includes(name);
-  return (only ?? PARTS).map((name) => {
-    if (!isPart(name)) throw new Error(`--only must be one of ${PARTS.join(", ")}, got ${name}`);
-    return name;
-  });
-}
-
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

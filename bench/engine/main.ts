@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type CaseGroup, caseKey, limitRows, onlyCases } from "../cases/case.ts";
+import { chosenOf, countOf, runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { compareGroup } from "../compare.ts";
 import { comparisonLines } from "../comparison-table.ts";
@@ -72,7 +73,7 @@ async function main(): Promise<number> {
     return 0;
   }
   const { smoke } = values;
-  const parts = partsOf(values.part);
+  const parts = chosenOf("part", values.part, PARTS);
   const rounds = countOf("rounds", values.rounds);
   const groups = groupsOf(values.only, values.backend, countOf("threads", values.threads), smoke);
   const file = new ResultFile(values.out ?? join(root, "build", "bench-engine.jsonl"));
@@ -170,21 +171,4 @@ function groupsOf(only: string, backend: string, threads: number, smoke: boolean
   }));
 }
 
-function countOf(name: string, text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1) throw new Error(`--${name} must be a whole number from 1, got ${text}`);
-  return count;
-}
-
-function partsOf(wanted: readonly string[] | undefined): readonly Part[] {
-  const isPart = (name: string): name is Part => (PARTS as readonly string[]).includes(name);
-  return (wanted ?? PARTS).map((name) => {
-    if (!isPart(name)) throw new Error(`--part must be one of ${PARTS.join(", ")}, got ${name}`);
-    return name;
-  });
-}
-
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

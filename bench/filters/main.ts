@@ -14,6 +14,7 @@ import { systemClock } from "../../src/core/clock.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import { countBits } from "../../src/core/rowset.ts";
 import { type SliceStats, WorkSlices } from "../../src/core/slices.ts";
+import { countOf, runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { interleave } from "../interleave.ts";
 import { runtime } from "../machine.ts";
@@ -89,10 +90,8 @@ async function main(): Promise<number> {
     console.log(USAGE);
     return 0;
   }
-  const rows = Number(values.rows);
-  const rounds = Number(values.rounds);
-  if (!(Number.isInteger(rows) && rows >= 1)) throw new Error(`--rows must be at least 1, got ${values.rows}`);
-  if (!(Number.isInteger(rounds) && rounds >= 1)) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
+  const rows = countOf("rows", values.rows);
+  const rounds = countOf("rounds", values.rounds);
   const file = new ResultFile(values.out ?? join(root, "build", "bench-filters.jsonl"));
   const about = { schema: SCHEMA, type: "filters", commit: commitOf(root), runtime: runtime(), rows };
   const report = (part: string, found: object): void => {
@@ -197,7 +196,4 @@ function sliced({ count, largest }: SliceStats): object {
   return { slices: count, largestSlice: largest };
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

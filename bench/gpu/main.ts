@@ -8,6 +8,7 @@ import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { type Case, CORE_CASES, caseKey, GRID_CASES, groupByIndex, limitRows, SMOKE_CASES } from "./cases.ts";
+import { runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { runtime } from "../machine.ts";
 import { Progress } from "../progress.ts";
@@ -182,7 +183,4 @@ function now(): string {
   return new Date().toISOString();
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);

@@ -8,6 +8,7 @@ import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { caseKey, type CaseGroup, limitRows, onlyCases } from "../cases/case.ts";
 import { type SuiteName, SUITES } from "../cases/suites.ts";
+import { countOf, runCommand } from "../command-line.ts";
 import { commitOf } from "../commit.ts";
 import { comparisonLines } from "../comparison-table.ts";
 import { compareGroup } from "../compare.ts";
@@ -60,6 +61,7 @@ async function main(): Promise<number> {
     return 0;
   }
   if (values.case === "collections") return runStores(values);
+  const rounds = countOf("rounds", values.rounds);
   const groups = groupsOf(values);
   const packages = new PeerPackages(root);
   if (values.node !== undefined) return runUnder(values.node, packages);
@@ -78,7 +80,7 @@ async function main(): Promise<number> {
         (n, total) => show(`vectors ${n} of ${total}`),
       );
       if (file === undefined) continue;
-      problems += await runGroup(group, vectors, packages, Number(values.rounds), file, progress, show);
+      problems += await runGroup(group, vectors, packages, rounds, file, progress, show);
       done += group.searches.length;
     }
     if (file !== undefined) console.log(`results: ${file.path}`);
@@ -90,7 +92,7 @@ async function main(): Promise<number> {
 }
 
 function runStores(values: Values): number {
-  const rounds = roundsOf(values);
+  const rounds = countOf("rounds", values.rounds);
   const rows = Math.min(STORE_ROWS, limitOf(values));
   const packages = new PeerPackages(root);
   const file = new ResultFile(values.out ?? join(root, "build", "bench-peers.jsonl"));
@@ -141,7 +143,6 @@ async function runGroup(
 function groupsOf(values: Values): CaseGroup[] {
   if (!isSuite(values.case))
     throw new Error(`--case must be ${Object.keys(SUITES).join(", ")} or collections, got ${values.case}`);
-  roundsOf(values);
   const groups = onlyCases(limitRows(SUITES[values.case], limitOf(values)), values.only);
   if (groups.length === 0) throw new Error(`no case has ${values.only} in its name`);
   return groups;
@@ -149,12 +150,6 @@ function groupsOf(values: Values): CaseGroup[] {
 
 function isSuite(name: string): name is SuiteName {
   return Object.hasOwn(SUITES, name);
-}
-
-function roundsOf(values: Values): number {
-  const rounds = Number(values.rounds);
-  if (!Number.isInteger(rounds) || rounds < 1) throw new Error(`--rounds must be at least 1, got ${values.rounds}`);
-  return rounds;
 }
 
 function limitOf(values: Values): number {
@@ -174,7 +169,4 @@ function runUnder(major: string, packages: PeerPackages): number {
   return spawnSync(node, args, { stdio: "inherit" }).status ?? 1;
 }
 
-process.exitCode = await main().catch((error: unknown) => {
-  console.error(`nearfield bench: ${error instanceof Error ? error.message : String(error)}`);
-  return 1;
-});
+await runCommand(main);
