@@ -160,6 +160,7 @@ export class GpuScanner implements Proposer {
       isSoftware: this.info.software,
       tuning,
       onLearningFailed: (cause) => options.onVariantFailed("basis", cause),
+      onLearningMissing: (cause) => options.onCodeMissing("learning directions", cause),
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();
