@@ -4,13 +4,13 @@
  * since. When they outgrow the metadata itself the longest unused are dropped: they can be built
  * again. Building is serial, so two filters never extend the same column at once.
  */
-import { abortedError, NearfieldError } from "../core/errors.ts";
+import { abortedError } from "../core/errors.ts";
 import { TABLE_LIMITS } from "../core/limits.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { SerialQueue } from "../engine/serial.ts";
-import { isPlainObject, type Metadata } from "./metadata.ts";
 import { KeyColumn } from "./metadata-column.ts";
 import { findValues, WantedKeys } from "./metadata-scan.ts";
+import { corruptMetadata, parseMetadata } from "./metadata-text.ts";
 import type { TextRows } from "./text-rows.ts";
 
 /** Most rows read between two looks at the slices; fewer where they are long. */
@@ -156,35 +156,4 @@ class Pass {
       column.addValue(Object.hasOwn(metadata, key) ? metadata[key] : undefined);
     }
   }
-}
-
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-
-/** The metadata that a record's text stands for; undefined for an empty text. Throws CORRUPT. */
-export function parseMetadata(bytes: Uint8Array, row: number): Metadata | undefined {
-  if (bytes.length === 0) return undefined;
-  let value: unknown;
-  try {
-    value = JSON.parse(decoder.decode(bytes));
-  } catch (error) {
-    throw corruptMetadata(row, error);
-  }
-  if (!isPlainObject(value) || !Object.values(value).every(isMetadataValue)) throw corruptMetadata(row, undefined);
-  // Checked on the line above.
-  return value as Metadata;
-}
-
-function isMetadataValue(value: unknown): boolean {
-  if (value === null || typeof value !== "object") return true;
-  return Array.isArray(value) && value.every((item) => typeof item === "string" || typeof item === "number");
-}
-
-function corruptMetadata(row: number, cause: unknown): NearfieldError {
-  return new NearfieldError("CORRUPT", {
-    got: `metadata of row ${row} that is not a flat JSON object`,
-    expected: "the JSON that was stored with the record",
-    remedy: "run verify() to see what is damaged, and restore an older version or write the record again",
-    cause,
-    details: { row },
-  });
 }

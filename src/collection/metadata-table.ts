@@ -1,22 +1,21 @@
 /**
  * Metadata by row number: kept as the JSON it is stored as, parsed record by record when asked
- * for. Filters work on columns that are made of it on first use (metadata-columns.ts).
+ * for. Filters work on columns that are made of it on first use (metadata-match.ts, which is loaded then).
  */
 import type { WorkSlices } from "../core/slices.ts";
 import type { TextColumn } from "../storage/record-batch.ts";
 import type { CompiledFilter } from "./filter.ts";
-import { matchRows } from "./filter-run.ts";
 import type { Metadata } from "./metadata.ts";
-import { MetadataColumns, parseMetadata } from "./metadata-columns.ts";
+import type { MetadataMatch } from "./metadata-match.ts";
+import { parseMetadata } from "./metadata-text.ts";
 import { TextRows } from "./text-rows.ts";
 
 export class MetadataTable {
   readonly #texts: TextRows;
-  readonly #columns: MetadataColumns;
+  #match: MetadataMatch | undefined;
 
   constructor(texts: TextRows = new TextRows()) {
     this.#texts = texts;
-    this.#columns = new MetadataColumns(texts);
   }
 
   get count(): number {
@@ -30,12 +29,12 @@ export class MetadataTable {
 
   /** Memory held: JSON, offsets, and the columns of keys that were filtered on. */
   get sizeBytes(): number {
-    return this.#texts.sizeBytes + this.#columns.sizeBytes;
+    return this.#texts.sizeBytes + (this.#match?.sizeBytes ?? 0);
   }
 
   /** Keys that have a column now. */
   get columnKeys(): readonly string[] {
-    return this.#columns.keys;
+    return this.#match?.columnKeys ?? [];
   }
 
   /** Adds rows: JSON as checkMetadata writes it, empty where a record has none. Kept, not copied, when there is much. */
@@ -67,12 +66,15 @@ export class MetadataTable {
   /**
    * The rows that match, as a bitmap of ceil(count / 32) words over the rows there are at the call;
    * rows that are no longer alive are among them. Rejects with ABORTED, CORRUPT, or TOO_LARGE for a
-   * key with more than 4 GiB of distinct strings.
+   * key with more than 4 GiB of distinct strings; where the code of filters cannot be loaded, as import() does: ask again.
    */
   async match(filter: CompiledFilter, slices: WorkSlices, signal?: AbortSignal): Promise<Uint32Array> {
     const rowCount = this.#texts.count;
-    const columns = await this.#columns.columnsOf(filter.keys, rowCount, slices, signal);
-    return matchRows(filter.predicate, columns, rowCount, slices, signal);
+    if (this.#match === undefined) {
+      const { MetadataMatch } = await import("./metadata-match.ts");
+      this.#match ??= new MetadataMatch(this.#texts); // two filters may have waited
+    }
+    return this.#match.rows(filter, rowCount, slices, signal);
   }
 
   /** The table after rows were renumbered (old row → new row, 0xffffffff gone); this one stays as it is. Columns are built anew when wanted. */

@@ -48,11 +48,6 @@ export interface LearnOptions {
 /** Applications of the moments to the block of directions; the last serves Rayleigh–Ritz too. */
 const ITERATIONS = 3;
 
-/** Rows of a sample that `learnBasis` is happy with, at these dimensions. */
-export function basisSampleRows(dimensions: number): number {
-  return Math.max(1, Math.min(LIMITS.basisRows, Math.floor(LIMITS.basisElements / dimensions)));
-}
-
 /** Directions that `learnBasis` learns unless told. */
 export function learntDirections(dimensions: number, count: number): number {
   const perDirection = ITERATIONS * dimensions * Math.min(dimensions, 2 * Math.max(1, count));

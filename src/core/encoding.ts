@@ -18,6 +18,7 @@
  * finite float32 data: no squares over- or underflow.
  */
 import { type Basis, orthonormalityDefect, type ProductMetric } from "./basis.ts";
+import type { Projection } from "./projection.ts";
 import { quantiseRow } from "./quantiser.ts";
 import { roundUpF32 } from "./rounding.ts";
 
@@ -25,22 +26,6 @@ const U = 2 ** -53;
 
 /** Scales are 0 or at least this, so that products of two scales never underflow float32. Smaller vectors have codes 0. */
 export const MIN_SCALE: number = 2 ** -60;
-
-export interface Projection {
-  readonly dimensions: number;
-  /** m: rows of P, codes of a vector. */
-  readonly length: number;
-  /** [m × d] at least; undefined: the identity, m = d. */
-  readonly vectors: Float32Array | undefined;
-  /** [d]: what euclidean vectors are centred by; undefined: nothing. */
-  readonly mean: Float32Array | undefined;
-  /** δ ≥ ‖P·Pᵀ − I‖_F. */
-  readonly defect: number;
-}
-
-export function identityProjection(dimensions: number, mean?: Float32Array): Projection {
-  return { dimensions, length: dimensions, vectors: undefined, mean, defect: 0 };
-}
 
 /** The first m directions. `defect`: from `prefixDefects`, where computing it here would take too long in one go (m²·d/2). */
 export function prefixProjection(basis: Basis, m: number, defect: number = orthonormalityDefect(basis, m)): Projection {

@@ -7,7 +7,7 @@
  * - `device-recovered`: searches are on the GPU again.
  * - `device-abandoned`: recovery was given up; the CPU serves this index from now on.
  * - `gpu-failed`: a GPU batch failed for a reason other than loss (out of memory, validation); it finished on the CPU.
- * - `gpu-variant-failed`: a kernel variant does not compile on this GPU or gave a wrong answer when probed; the next one is used.
+ * - `gpu-variant-failed`: a kernel variant does not compile on this GPU or gave a wrong answer when probed, and the next one is used; or code for it could not be loaded, and is tried again.
  * - `worker-crashed`: a CPU worker died; it is replaced and its queries run again.
  * - `worker-retired`: a worker slot crashed too often; its rows moved to the others.
  * - `cpu-step-down`: workers or WASM could not start here (a strict page, no SIMD); the next slower way is used.

@@ -1,44 +1,15 @@
 /**
- * Which projection an index gets for its scan copies: a sample of its rows, their principal
+ * Which projection an index gets for its scan copies: of a sample of its rows (sample.ts) the principal
  * directions (basis.ts), and how many of those to use, if any (choose-prefix.ts). For both
  * backends: on the caller's thread in slices, or in a worker to the end.
  *
  * Generators yield the multiply-adds (or elements moved) since the last yield, each time at most
  * about `LIMITS.sliceElements`; `learningWork` tells what they come to.
  */
-import type { RowSource } from "./backend.ts";
 import { basisWork, learnBasis, learntDirections, prefixDefects, type ProductMetric } from "./basis.ts";
 import { choosePrefix, choosingWork } from "./choose-prefix.ts";
-import type { Projection } from "./encoding.ts";
-import { halfToFloat } from "./half.ts";
-import { LIMITS } from "./limits.ts";
 import type { Multiply } from "./product.ts";
-
-/** [count × dimensions] rows, decoded, taken at even distances from the first `rowCount`; of f32 and f16. */
-export function* sampleRows(source: SampleSource, rowCount: number, count: number): Generator<number, Float32Array> {
-  const { dimensions } = source;
-  const sample = new Float32Array(count * dimensions);
-  for (let i = 0; i < count; i++) {
-    yield 2 * dimensions; // the row is read afterwards: a view of it does not outlive the wait
-    decodeRow(source, Math.floor((i * rowCount) / count), sample, i * dimensions);
-  }
-  return sample;
-}
-
-/** What a sample is taken from. */
-export type SampleSource = Pick<RowSource, "dimensions" | "precision" | "bytes">;
-
-/** Decodes a row of f32 or f16 to `target[at … at + dimensions)`. */
-function decodeRow(source: SampleSource, row: number, target: Float32Array, at: number): void {
-  const bytes = source.bytes(row, 1);
-  const { dimensions } = source;
-  if (source.precision === "f16") {
-    const halves = new Uint16Array(bytes.buffer, bytes.byteOffset, dimensions);
-    for (let d = 0; d < dimensions; d++) target[at + d] = halfToFloat(halves[d] ?? 0);
-  } else {
-    target.set(new Float32Array(bytes.buffer, bytes.byteOffset, dimensions), at);
-  }
-}
+import type { Projection } from "./projection.ts";
 
 export interface LearnProjectionOptions {
   readonly metric: ProductMetric;
@@ -86,17 +57,4 @@ export function* learnProjection(o: LearnProjectionOptions): Generator<number, L
 export function learningWork(dimensions: number, count: number): number {
   const directions = learntDirections(dimensions, count);
   return 2 * count * dimensions + basisWork(dimensions, count) + choosingWork(dimensions, directions, count);
-}
-
-/** The mean of a few hundred rows: any vector is a valid centre, a near one makes tight bounds. */
-export function meanOf(source: SampleSource, rowCount: number): Float32Array {
-  const { dimensions } = source;
-  const count = Math.max(1, Math.min(rowCount, 256, Math.floor(LIMITS.sliceElements / dimensions / 2)));
-  const sums = new Float64Array(dimensions);
-  const row = new Float32Array(dimensions);
-  for (let i = 0; i < count; i++) {
-    decodeRow(source, Math.floor((i * rowCount) / count), row, 0);
-    for (let d = 0; d < dimensions; d++) sums[d] = (sums[d] ?? 0) + (row[d] ?? 0) / count;
-  }
-  return Float32Array.from(sums);
 }

@@ -25,10 +25,6 @@ import { F32_MAX, type FloatMetric } from "./metric.ts";
 
 const U = 2 ** -23;
 
-/** Largest and smallest norm that the float32 scan takes unscaled: squares stay within 2^±100. */
-export const COMFORT_MAX: number = 2 ** 40;
-const COMFORT_MIN: number = 2 ** -40;
-
 /** Estimates beyond this are never produced by comfortable data: stands for +∞, which WGSL lacks. */
 export const ESTIMATE_MAX: number = 2 ** 125;
 
@@ -111,18 +107,4 @@ export function greatestTruth(estimate: number, margin: ScanMargin, scale: numbe
   const truth = estimate + 2 * Math.abs(estimate) * margin.relative + 2 * margin.perNorm * longest + margin.absolute;
   // The square of a float32 ulp up, and then some: a row slightly farther may round to the same float32.
   return Math.abs(truth) < scale * (F32_MAX / 2) ? truth + Math.abs(truth) * 2 ** -21 : Infinity;
-}
-
-/** The exponent e for which `norm`·2^e lies in [1, 2); 0 for a norm of 0. Clamped so that 2^e and 2^−e are float64 normals. */
-export function unitExponent(norm: number): number {
-  if (norm === 0) return 0;
-  let e = -Math.floor(Math.log2(norm));
-  // log2 is rounded: settle the last step exactly.
-  while (norm * 2 ** e >= 2) e--;
-  while (norm * 2 ** e < 1) e++;
-  return e;
-}
-
-export function isComfortable(norm: number): boolean {
-  return norm === 0 || (norm >= COMFORT_MIN && norm <= COMFORT_MAX);
 }

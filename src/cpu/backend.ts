@@ -222,9 +222,9 @@ export class CpuBackend implements ExactBackend {
       learn: async (store, request, onProgress, isStopped) => {
         if (this.#pool === undefined || this.#isBlocked) {
           let done = 0;
-          const scanner = await this.#pageScanner();
-          const work = counted(scanner.learning(request), (step) => onProgress((done += step)));
-          return inSlices(work, this.#options.slices, isStopped);
+          const { work, total } = (await this.#pageScanner()).learning(request);
+          const told = counted(work, (step) => onProgress((done += step) / total));
+          return inSlices(told, this.#options.slices, isStopped);
         }
         return this.#learnInWorkers(store, request, onProgress, isStopped);
       },
@@ -234,7 +234,7 @@ export class CpuBackend implements ExactBackend {
   async #learnInWorkers(
     store: RowStore,
     request: LearnRequest,
-    onProgress: (done: number) => void,
+    onProgress: (share: number) => void,
     isStopped: () => boolean,
   ): Promise<LearntProjection | undefined> {
     for (let hasBegun = false; !isStopped(); hasBegun = true) {
@@ -245,7 +245,7 @@ export class CpuBackend implements ExactBackend {
       if (step === undefined) throw new Error("the worker that was learning is no more");
       if (step.failure !== undefined) throw new Error(step.failure);
       if (step.learnt !== undefined) return step.learnt;
-      onProgress(step.done);
+      onProgress(step.share);
     }
     return undefined;
   }

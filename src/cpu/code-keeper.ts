@@ -6,16 +6,16 @@
  * or late; a failure only leaves searches slower, and is told.
  */
 import type { CodeStats } from "../core/backend.ts";
-import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
-import { identityProjection, type Projection } from "../core/encoding.ts";
+import type { ProductMetric } from "../core/basis.ts";
+import { COMFORT_MAX } from "../core/comfort.ts";
 import type { EventSink } from "../core/events.ts";
-import { type LearntProjection, learningWork, meanOf, sampleRows } from "../core/learn.ts";
+import type { LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
-import { COMFORT_MAX } from "../core/margin.ts";
-import { rowNorm } from "../core/matrix.ts";
 import { ReadersWriterLock } from "../core/lock.ts";
+import { rowNorm } from "../core/matrix.ts";
+import { encodingWork, identityProjection, type Projection } from "../core/projection.ts";
+import { basisSampleRows, meanOf, sampleRows } from "../core/sample.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
-import { encodingWork } from "./encoder.ts";
 import type { LearnRequest } from "./learner.ts";
 import type { RowStore } from "./row-store.ts";
 import type { CodeUse, EncodeTask } from "./tasks.ts";
@@ -25,11 +25,11 @@ export interface CodeWorkshop {
   /** How many blocks can be coded at once. */
   readonly width: number;
   encode(store: RowStore, blocks: EncodeTask["blocks"]): Promise<void>;
-  /** `onProgress`: multiply-adds done so far, about. Undefined when stopped. */
+  /** `onProgress`: what share of it is done, about. Undefined when stopped. */
   learn(
     store: RowStore,
     request: LearnRequest,
-    onProgress: (done: number) => void,
+    onProgress: (share: number) => void,
     isStopped: () => boolean,
   ): Promise<LearntProjection | undefined>;
 }
@@ -262,12 +262,11 @@ export class CodeKeeper {
         prefix,
         gatherCost: GATHER_COST,
       };
-      const total = learningWork(dimensions, count);
       const learnt = await this.#workshop.learn(
         store,
         request,
-        (done) => {
-          this.#learning = Math.min(1, done / total);
+        (share) => {
+          this.#learning = Math.min(1, share);
         },
         () => this.#isStopped,
       );

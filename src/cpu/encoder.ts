@@ -7,16 +7,10 @@
  * An encoder belongs to one thread and keeps one basis, the one used last. Its memory goes with it.
  */
 import type { ProductMetric } from "../core/basis.ts";
-import {
-  type EncodingScalars,
-  type Measured,
-  MIN_SCALE,
-  type Projection,
-  roundedUp,
-  VectorEncoder,
-} from "../core/encoding.ts";
+import { type EncodingScalars, type Measured, MIN_SCALE, roundedUp, VectorEncoder } from "../core/encoding.ts";
 import { halfToFloat } from "../core/half.ts";
 import { LIMITS } from "../core/limits.ts";
+import type { Projection } from "../core/projection.ts";
 import { roundUpF32 } from "../core/rounding.ts";
 import type { RowFormat } from "../core/stored-rows.ts";
 import { codeStride } from "./layout.ts";
@@ -26,11 +20,6 @@ import { type ChunkMemory, ownMemory } from "./memory.ts";
 export interface CodeBasis extends Projection {
   /** Names it; never 0. */
   readonly id: number;
-}
-
-/** Multiply-adds, about, that encoding one vector takes. */
-export function encodingWork({ vectors, length, dimensions }: Projection): number {
-  return vectors === undefined ? 8 * dimensions : 2 * length * dimensions;
 }
 
 /** Where codes and facts of `count` rows go. */

@@ -6,19 +6,29 @@ import { LIMITS } from "../core/limits.ts";
 export type LearnRequest = Omit<LearnProjectionOptions, "multiply">;
 
 export interface LearnStep {
-  /** Multiply-adds done so far, about. */
-  readonly done: number;
+  /** What part of the work is done, about. */
+  readonly share: number;
   readonly learnt?: LearntProjection;
   /** Why it could not be learnt: no fault of the worker, which goes on. */
   readonly failure?: string;
 }
 
+/** Learning that is ready to begin. */
+export interface Learning {
+  /** Yields the multiply-adds since the last yield. */
+  readonly work: Generator<number, LearntProjection>;
+  /** What they come to, about. */
+  readonly total: number;
+}
+
 export class Learner {
   readonly #work: Generator<number, LearntProjection>;
+  readonly #total: number;
   #done = 0;
 
-  constructor(work: Generator<number, LearntProjection>) {
+  constructor({ work, total }: Learning) {
     this.#work = work;
+    this.#total = total;
   }
 
   /** Learns for about `LIMITS.learnStep` multiply-adds. */
@@ -26,12 +36,12 @@ export class Learner {
     try {
       for (const until = this.#done + LIMITS.learnStep; this.#done < until; ) {
         const { done, value } = this.#work.next();
-        if (done === true) return { done: this.#done, learnt: value };
+        if (done === true) return { share: 1, learnt: value };
         this.#done += value;
       }
-      return { done: this.#done };
+      return { share: this.#done / this.#total };
     } catch (cause) {
-      return { done: this.#done, failure: String(cause) };
+      return { share: this.#done / this.#total, failure: String(cause) };
     }
   }
 }

@@ -8,16 +8,17 @@
  * rows all survive, later ones meet tight bounds.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
-import { learnProjection, type LearntProjection } from "../core/learn.ts";
+import { learningWork, learnProjection } from "../core/learn.ts";
+import { encodingWork } from "../core/projection.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
 import { LIMITS } from "../core/limits.ts";
 import { encodePiece, missingCodes, sealedRows } from "./coding.ts";
-import { type CodeBasis, Encoder, encodingWork } from "./encoder.ts";
+import { type CodeBasis, Encoder } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
 import { chunkBytes, rowsAt, scalesAt, sealAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
-import type { LearnRequest } from "./learner.ts";
+import type { Learning, LearnRequest } from "./learner.ts";
 import { kernelMultiply } from "./multiply.ts";
 import { type Range, rowsIn, sampledRanges, type SampleShape } from "./ranges.ts";
 import { Scratch } from "./scratch.ts";
@@ -181,10 +182,13 @@ export class Scanner {
     }
   }
 
-  /** Learns directions of a sample; yields as learnProjection does. */
-  learning(request: LearnRequest): Generator<number, LearntProjection> {
+  /** Learns directions of a sample. */
+  learning(request: LearnRequest): Learning {
     const module = this.#modules.owned?.simd;
-    return learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) });
+    return {
+      work: learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) }),
+      total: learningWork(request.dimensions, request.count),
+    };
   }
 
   /**

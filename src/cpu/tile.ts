@@ -6,15 +6,8 @@
  * rescored), so every row that is ruled out is ruled out for good.
  */
 import { scanBound } from "../core/certificate.ts";
-import {
-  admissible,
-  COMFORT_MAX,
-  isComfortable,
-  scanMargin,
-  type ScanMargin,
-  toEstimateScale,
-  unitExponent,
-} from "../core/margin.ts";
+import { COMFORT_MAX, isComfortable, unitExponent } from "../core/comfort.ts";
+import { admissible, scanMargin, type ScanMargin, toEstimateScale } from "../core/margin.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { FloatMetric } from "../core/metric.ts";
 import { ceilF32, floorF32, roundUpF32 } from "../core/rounding.ts";

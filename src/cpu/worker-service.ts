@@ -31,7 +31,7 @@ const api: WorkerApi = {
   encode: (task) => scanner.encode(task),
   startLearning(store, request) {
     learners.set(store, new Learner(scanner.learning(request)));
-    return { done: 0 };
+    return { share: 0 };
   },
   learnOn(store) {
     const step = learners.get(store)?.step();

@@ -6,7 +6,7 @@
 import type { RowSource } from "../core/backend.ts";
 import type { ProductMetric } from "../core/basis.ts";
 import { float32EncodingSlack } from "../core/encoding-f32.ts";
-import { unitExponent } from "../core/margin.ts";
+import { unitExponent } from "../core/comfort.ts";
 import { floatBits } from "./commands.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";

@@ -21,6 +21,8 @@ export interface CopiesOptions extends UploadDeps {
   readonly tuning: GpuTuning | undefined;
   /** Called when learning directions failed. */
   readonly onLearningFailed: (cause: unknown) => void;
+  /** Called when its code could not be loaded. */
+  readonly onLearningMissing: (cause: unknown) => void;
 }
 
 export class Copies {
@@ -74,7 +76,7 @@ export class Copies {
   #copy(source: RowSource): Copy {
     let copy = this.#copies.get(source);
     if (copy === undefined) {
-      const { scan, isSoftware, tuning, limits } = this.#options;
+      const { scan, isSoftware, tuning, limits, onLearningMissing } = this.#options;
       copy = {
         residency: new Residency(source, this.#options),
         choice: new ScanChoice(source, {
@@ -83,6 +85,7 @@ export class Copies {
           memoryBudgetBytes: limits.memoryBudgetBytes,
           certifiedBytes: tuning?.certifiedBytes ?? LIMITS.certifiedBytes,
           learnRows: tuning?.learnRows ?? LIMITS.learnRows,
+          onMissing: onLearningMissing,
         }),
       };
       this.#copies.set(source, copy);

@@ -38,6 +38,13 @@ export function gpuFactory(
           message: `the GPU kernel ${variant} is not used on this device: ${String(cause)}`,
           cause,
         }),
+      onCodeMissing: (what, cause) =>
+        emit({
+          code: "gpu-variant-failed",
+          level: "warning",
+          message: `the GPU backend's code for ${what} could not be loaded; searches do without, and it is tried again: ${String(cause)}`,
+          cause,
+        }),
       ...(tuning === undefined ? {} : { tuning }),
     });
     const lost = new Promise<string>((resolve) => {

@@ -7,11 +7,8 @@
 import type { Metric, Precision } from "../core/metric.ts";
 import { METRIC_CODE } from "../core/metric.ts";
 import { STAGE_COMPUTE } from "./flags.ts";
-import { KERNELS, PARTS, type Binding, type KernelName, type PartName } from "./shaders.ts";
+import { type Binding, type Emit, EMITS, KERNELS, type KernelName, type KernelSource } from "./shaders.ts";
 import { unrolled } from "./unroll.ts";
-
-/** What a scan makes of the rows it looks at. */
-export type Emit = "keys" | "candidates" | "histogram";
 
 /** A tile of queries × rows in workgroup memory, and each thread's share of it. */
 export interface TileShape {
@@ -116,16 +113,14 @@ function matrixDirectives({ component }: MatrixShape): string[] {
 }
 
 /** The whole source of a variant. */
-export function sourceOf(name: KernelName, variant: Variant): string {
-  const { parts, code } = KERNELS[name];
-  const emit: readonly PartName[] = variant.emit === undefined ? [] : [`emit_${variant.emit}`];
-  const sum: readonly PartName[] = variant.sum === undefined ? [] : [`sum_${variant.sum}`];
-  return unrolled(header(variant) + [...parts, ...emit, ...sum].map((part) => PARTS[part]).join("\n") + code);
+export function sourceOf({ parts, sums, code }: KernelSource, variant: Variant): string {
+  const emit = variant.emit === undefined ? [] : [EMITS[variant.emit]];
+  const sum = variant.sum === undefined || sums === undefined ? [] : [sums[variant.sum]];
+  return unrolled(header(variant) + [...parts, ...emit, ...sum].join("\n") + code);
 }
 
 /** Bindings 0, 1, … of a variant. */
-export function bindingsOf(name: KernelName, variant: Variant): readonly Binding[] {
-  const { bindings, afterEmit = [] } = KERNELS[name];
+export function bindingsOf({ bindings, afterEmit = [] }: KernelSource, variant: Variant): readonly Binding[] {
   if (variant.emit === undefined) return bindings;
   const written: readonly Binding[] = variant.emit === "histogram" ? ["write"] : ["write", "write"];
   return [...bindings, ...written, ...afterEmit];
@@ -138,6 +133,7 @@ export class Pipelines {
   readonly #device: GPUDevice;
   readonly #workgroup: number;
   readonly #isSoftware: boolean;
+  readonly #sources = new Map<string, KernelSource>(Object.entries(KERNELS));
   readonly #cache = new Map<string, Promise<Kernel>>();
 
   /** `workgroup`: lanes of a workgroup, where the kernel leaves it open. `isSoftware`: each costs a coroutine, so few. */
@@ -145,6 +141,11 @@ export class Pipelines {
     this.#device = device;
     this.#workgroup = workgroup;
     this.#isSoftware = isSoftware;
+  }
+
+  /** Makes kernels known whose code came later; again is no harm. */
+  add(kernels: Readonly<Partial<Record<KernelName, KernelSource>>>): void {
+    for (const [name, source] of Object.entries(kernels)) this.#sources.set(name, source);
   }
 
   /** Rejects with the compiler's messages when the variant does not compile on this device. */
@@ -167,11 +168,13 @@ export class Pipelines {
 
   async #compile(name: KernelName, variant: Variant, key: string): Promise<Kernel> {
     const device = this.#device;
+    const source = this.#sources.get(name);
+    if (source === undefined) throw new Error(`bug: the kernel ${name} is asked for before its code was added`);
     const label = `nearfield ${key}`;
     // What is wrong with it the pipeline's rejection tells; without a scope the caller's device would be told as well.
     device.pushErrorScope("validation");
-    const module = device.createShaderModule({ label, code: sourceOf(name, variant) });
-    const bindings = [...bindingsOf(name, variant).entries()].filter(([, binding]) => binding !== "none");
+    const module = device.createShaderModule({ label, code: sourceOf(source, variant) });
+    const bindings = [...bindingsOf(source, variant).entries()].filter(([, binding]) => binding !== "none");
     const layout = device.createBindGroupLayout({
       label,
       entries: bindings.map(([index, binding]) => ({
@@ -185,7 +188,7 @@ export class Pipelines {
     });
     void device.popErrorScope().catch(() => {});
     const constants: Record<string, number> = {};
-    if (KERNELS[name].hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroupOf(name);
+    if (source.hasWorkgroupOverride) constants["WORKGROUP"] = this.#workgroupOf(name);
     if (variant.usesPick !== undefined) constants["USES_PICK"] = Number(variant.usesPick);
     try {
       const pipeline = await device.createComputePipelineAsync({

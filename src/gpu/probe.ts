@@ -12,7 +12,7 @@ import { Commands, type Dispatch } from "./commands.ts";
 import { settle } from "./error-scopes.ts";
 import { USAGE } from "./flags.ts";
 import type { DeviceMemory } from "./memory.ts";
-import { type Emit, type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
+import { type Pipelines, QUADS, type TileShape, type Variant } from "./pipelines.ts";
 import {
   type Asked,
   checkCandidates,
@@ -25,8 +25,7 @@ import {
 } from "./probe-answers.ts";
 import { QUERY_PARAM_WORDS } from "./query.ts";
 import { ReadBackRing } from "./read-back.ts";
-
-export type GemmKernel = "gemm_f32" | "gemm_i8" | "gemm_i8_matrix" | "gemm_f16_matrix";
+import type { Emit, GemmKernel } from "./shaders.ts";
 
 /** A GEMM variant, but for what it scans and emits. */
 export interface Gemm {

@@ -2,7 +2,8 @@
  * Queries as the kernels see them: scaled, with the margin of the full-precision scan and with
  * their thresholds (shaders/parts/query.wgsl). Pure.
  */
-import { COMFORT_MAX, ESTIMATE_MAX, isComfortable, scanMargin, toEstimateScale, unitExponent } from "../core/margin.ts";
+import { COMFORT_MAX, isComfortable, unitExponent } from "../core/comfort.ts";
+import { ESTIMATE_MAX, scanMargin, toEstimateScale } from "../core/margin.ts";
 import { floatToHalf, halfToFloat } from "../core/half.ts";
 import { F32_MAX, type Metric, type Precision } from "../core/metric.ts";
 

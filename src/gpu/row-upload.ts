@@ -7,7 +7,7 @@
  */
 import type { RowSource } from "../core/backend.ts";
 import { LIMITS } from "../core/limits.ts";
-import { isComfortable } from "../core/margin.ts";
+import { isComfortable } from "../core/comfort.ts";
 import { rowNorm } from "../core/matrix.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { Certificate } from "./certificate-copy.ts";

@@ -4,11 +4,13 @@
  * beside searches, which meanwhile use what there is.
  */
 import type { RowSource } from "../core/backend.ts";
-import { basisSampleRows, type ProductMetric } from "../core/basis.ts";
-import { meanOf, learnProjection, type LearntProjection, sampleRows } from "../core/learn.ts";
+import type { ProductMetric } from "../core/basis.ts";
+import type { learnProjection, LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
+import { basisSampleRows, meanOf, sampleRows } from "../core/sample.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
+import { LateCode } from "./late-code.ts";
 import type { DeviceMemory } from "./memory.ts";
 import { indexExponent } from "./query.ts";
 import type { Residency } from "./residency.ts";
@@ -21,6 +23,8 @@ export interface ScanChoiceOptions {
   readonly certifiedBytes: number;
   /** Rows from which directions are learnt. */
   readonly learnRows: number;
+  /** Called the first time that the code that learns cannot be loaded. */
+  readonly onMissing: (cause: unknown) => void;
 }
 
 /** Of certified queries, those that had to be scanned again in full before `"auto"` stops certifying. */
@@ -30,6 +34,7 @@ const LEAST_QUERIES = 64;
 export class ScanChoice {
   readonly #source: RowSource;
   readonly #options: ScanChoiceOptions;
+  readonly #learner: LateCode<typeof learnProjection>;
   #projection: Projection | undefined;
   #mean: Float32Array | undefined;
   /** Rows when directions were last learnt, or that was tried. */
@@ -44,6 +49,7 @@ export class ScanChoice {
   constructor(source: RowSource, options: ScanChoiceOptions) {
     this.#source = source;
     this.#options = options;
+    this.#learner = new LateCode(async () => (await import("../core/learn.ts")).learnProjection, options.onMissing);
   }
 
   /** Gives the residency the codes that it shall have for `rowCount` rows. */
@@ -77,12 +83,18 @@ export class ScanChoice {
   async learn(slices: WorkSlices): Promise<void> {
     const metric = this.#metric();
     if (metric === undefined) return;
-    const { dimensions, rowCount } = this.#source;
     this.#isLearning = true;
-    this.#triedRows = rowCount;
     try {
+      const learner = await this.#learner.get();
+      if (learner === undefined || this.#isStopped) return;
+      const { dimensions, rowCount } = this.#source;
+      this.#triedRows = rowCount;
       const count = Math.min(rowCount, basisSampleRows(dimensions));
-      const learnt = await inSlices(learning(this.#source, metric, rowCount, count), slices, () => this.#isStopped);
+      const learnt = await inSlices(
+        learning(learner, this.#source, metric, rowCount, count),
+        slices,
+        () => this.#isStopped,
+      );
       if (learnt === undefined) return;
       this.#projection = learnt.transposed;
       if (metric === "euclidean") this.#mean = learnt.mean;
@@ -139,6 +151,7 @@ export class ScanChoice {
 
 /** What the rows' sample teaches, the directions as the device takes them. */
 function* learning(
+  learner: typeof learnProjection,
   source: RowSource,
   metric: ProductMetric,
   rowCount: number,
@@ -146,7 +159,7 @@ function* learning(
 ): Generator<number, LearntProjection & { transposed: Projection | undefined }> {
   const { dimensions, rowBytes, stride } = source;
   const sample = yield* sampleRows(source, rowCount, count);
-  const learnt = yield* learnProjection({ metric, dimensions, sample, count, rowCount, rowBytes });
+  const learnt = yield* learner({ metric, dimensions, sample, count, rowCount, rowBytes });
   const { length: m = 0, vectors, defect = 0 } = learnt.projection ?? {};
   if (vectors === undefined || m > MOST_DIRECTIONS) return { ...learnt, transposed: undefined };
   const transposed = new Float32Array(stride * m);

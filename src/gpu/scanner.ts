@@ -40,6 +40,8 @@ export interface GpuOptions {
   readonly scan: "auto" | "full" | "certified";
   readonly slices: WorkSlices;
   readonly onVariantFailed: (variant: string, cause: unknown) => void;
+  /** Called when code that was to be loaded on demand could not be; the scanner does without, and tries again. */
+  readonly onCodeMissing: (what: string, cause: unknown) => void;
   readonly tuning?: GpuTuning;
   readonly clock?: Clock;
 }
@@ -133,6 +135,7 @@ export class GpuScanner implements Proposer {
       fewestQueries: tuning?.gemmFrom,
       matrix: tuning?.matrix,
       onFailure: options.onVariantFailed,
+      onMissing: (cause) => options.onCodeMissing("large batches", cause),
     });
     this.#tiles = new TileSearch({
       memory: this.#memory,
@@ -157,6 +160,7 @@ export class GpuScanner implements Proposer {
       isSoftware: this.info.software,
       tuning,
       onLearningFailed: (cause) => options.onVariantFailed("basis", cause),
+      onLearningMissing: (cause) => options.onCodeMissing("learning directions", cause),
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();

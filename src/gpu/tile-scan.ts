@@ -3,9 +3,9 @@
  * in how many dispatches.
  */
 import { isBitMetric, type Precision } from "../core/metric.ts";
-import type { Emit, TileShape, Variant } from "./pipelines.ts";
+import type { TileShape, Variant } from "./pipelines.ts";
 import { grid, registerQueries } from "./plan.ts";
-import type { KernelName } from "./shaders.ts";
+import type { Emit, KernelName } from "./shaders.ts";
 import { delegatesOf, type Range, type Tile, type TileDeps } from "./tile.ts";
 
 export class TileScan {

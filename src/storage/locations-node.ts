@@ -2,14 +2,13 @@
 import { NearfieldError } from "../core/errors.ts";
 import type { StorageDriver } from "./driver.ts";
 import { fileDriver } from "./file-driver.ts";
-import { memoryDriver } from "./memory-driver.ts";
 
 /** Rejects with UNSUPPORTED for a browser's location, and as `fileDriver` does. */
 export async function openFolder(
   location: string,
   options: { readonly readOnly: boolean; readonly create: boolean },
 ): Promise<StorageDriver> {
-  if (location === ":memory:") return memoryDriver(location, options);
+  if (location === ":memory:") return (await import("./memory-driver.ts")).memoryDriver(location, options);
   if (!location.startsWith("opfs:")) return fileDriver(location, options);
   throw new NearfieldError("UNSUPPORTED", {
     got: `the location ${location} in Node`,

@@ -10,7 +10,7 @@ import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
 import type { FloatMetric } from "../../src/core/metric.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { type Certificate, makeCertificate } from "../../src/gpu/certificate-copy.ts";
-import { SHAPES } from "../../src/gpu/gemm-choice.ts";
+import { SHAPES } from "../../src/gpu/gemm-variants.ts";
 import { tileThreads } from "../../src/gpu/pipelines.ts";
 import type { Gemm } from "../../src/gpu/probe.ts";
 import { QUERY_PARAM_WORDS } from "../../src/gpu/query.ts";

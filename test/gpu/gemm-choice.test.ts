@@ -53,6 +53,7 @@ async function tried(on: GPUDevice, asked: Asked, options: Partial<GemmChoiceOpt
     fewestQueries: 1,
     matrix: undefined,
     onFailure: (variant) => failed.push(variant),
+    onMissing: (cause) => failed.push(String(cause)),
     ...options,
   });
   expect(await choice.choose(asked, 1)).toBeUndefined();

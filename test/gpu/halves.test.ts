@@ -5,7 +5,7 @@
  */
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
-import { SHAPES } from "../../src/gpu/gemm-choice.ts";
+import { SHAPES } from "../../src/gpu/gemm-variants.ts";
 import { QUERY_PARAM_WORDS, queryHalves, scanQuery } from "../../src/gpu/query.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { gpuAvailable } from "../setup/backends.ts";

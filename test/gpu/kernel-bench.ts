@@ -2,6 +2,7 @@
 import { Commands } from "../../src/gpu/commands.ts";
 import { settle } from "../../src/gpu/error-scopes.ts";
 import { MAP_READ, USAGE } from "../../src/gpu/flags.ts";
+import { GEMM_KERNELS } from "../../src/gpu/gemm-shaders.ts";
 import { DeviceMemory } from "../../src/gpu/memory.ts";
 import { Pipelines } from "../../src/gpu/pipelines.ts";
 import { openTestDevice, type TestDevice } from "../setup/device.ts";
@@ -19,6 +20,7 @@ export class KernelBench {
     this.memory = new DeviceMemory(opened.device);
     this.commands = new Commands(this.memory, { submits: 0, dispatches: 0, bindGroupsCreated: 0, kernels: {} });
     this.pipelines = new Pipelines(opened.device, 64, true);
+    this.pipelines.add(GEMM_KERNELS);
   }
 
   static async open(): Promise<KernelBench> {

@@ -10,16 +10,17 @@ import { floatToHalf, halfToFloat } from "../../src/core/half.ts";
 import { METRIC_CODE } from "../../src/core/metric.ts";
 import { bindingsOf, PARAMS_BYTES, Pipelines, sourceOf } from "../../src/gpu/pipelines.ts";
 import { matrixShapeFor } from "../../src/gpu/matrix-units.ts";
-import { SHAPES } from "../../src/gpu/gemm-choice.ts";
+import { GEMM_KERNELS } from "../../src/gpu/gemm-shaders.ts";
+import { SHAPES } from "../../src/gpu/gemm-variants.ts";
 import { QUERY_PARAM_WORDS } from "../../src/gpu/query.ts";
-import { KERNELS, type KernelName } from "../../src/gpu/shaders.ts";
+import type { KernelName } from "../../src/gpu/shaders.ts";
 import { normal, uniform } from "../contract/random.ts";
 import { gpuAvailable } from "../setup/backends.ts";
 import { KernelBench } from "./kernel-bench.ts";
 import { interleaved, keyOf, selectBin, selectKth, valueOf } from "./twins.ts";
-import { matrixVariants, variants } from "./variants.ts";
+import { matrixVariants, SOURCES, variants } from "./variants.ts";
 
-const NAMES = Object.keys(KERNELS) as KernelName[];
+const NAMES = Object.keys(SOURCES) as KernelName[];
 
 // Held for the whole file: Dawn crashes when the object from create() is collected.
 const held: { nullGpu: GPU | undefined; unsafeGpu: GPU | undefined } = { nullGpu: undefined, unsafeGpu: undefined };
@@ -39,13 +40,18 @@ describe("every shader variant", () => {
 
   test.each(NAMES)("%s: all variants compile on default limits with their explicit layouts", async (name) => {
     const pipelines = new Pipelines(device, 64, true);
+    pipelines.add(GEMM_KERNELS);
     const list = variants(name);
     expect(list.length).toBeGreaterThan(0);
     for (const variant of list) {
-      const module = device.createShaderModule({ code: sourceOf(name, variant) });
+      const module = device.createShaderModule({ code: sourceOf(SOURCES[name], variant) });
       expect((await module.getCompilationInfo()).messages.map((m) => `${m.lineNum}: ${m.message}`)).toEqual([]);
       expect((await pipelines.get(name, variant)).name).toBe(name);
     }
+  });
+
+  test("a kernel whose code was not added is no kernel", async () => {
+    await expect(new Pipelines(device, 64, true).get("gemm_f32")).rejects.toThrow(/^bug: .*gemm_f32.*before/);
   });
 
   test("a variant that does not compile rejects with the compiler's message", async () => {
@@ -74,9 +80,10 @@ describe("every variant for matrix units", () => {
     "%s compiles, as a pipeline where its tile is within the default limits",
     async (name) => {
       const pipelines = new Pipelines(device, 64, true);
+      pipelines.add(GEMM_KERNELS);
       let within = 0;
       for (const variant of matrixVariants(name)) {
-        const module = device.createShaderModule({ code: sourceOf(name, variant) });
+        const module = device.createShaderModule({ code: sourceOf(SOURCES[name], variant) });
         expect((await module.getCompilationInfo()).messages.map((m) => `${m.lineNum}: ${m.message}`)).toEqual([]);
         if (variant.tile !== SHAPES[name].at(-1)) continue;
         expect((await pipelines.get(name, variant)).name).toBe(name);
@@ -119,11 +126,11 @@ describe("every variant for matrix units", () => {
 });
 
 describe("what the host writes is what the shaders read", () => {
-  const reflect = (name: KernelName): WgslReflect => new WgslReflect(sourceOf(name, variants(name)[0] ?? {}));
+  const reflect = (name: KernelName): WgslReflect => new WgslReflect(sourceOf(SOURCES[name], variants(name)[0] ?? {}));
 
   test.each(NAMES)("%s: bindings in order, params struct of at most PARAMS_BYTES", (name) => {
     const groups = reflect(name).getBindGroups()[0] ?? [];
-    const wanted = bindingsOf(name, variants(name)[0] ?? {});
+    const wanted = bindingsOf(SOURCES[name], variants(name)[0] ?? {});
     const kinds = wanted.map((_, binding) => {
       const group = groups.find((g) => g?.binding === binding);
       if (group === undefined) return "none";

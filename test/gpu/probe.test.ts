@@ -6,11 +6,13 @@ import type { Metric, Precision } from "../../src/core/metric.ts";
 import { reference } from "../../src/core/reference.ts";
 import { nodeSpawner } from "../../src/cpu/spawn-node.ts";
 import { createIndexOn, withInternals } from "../../src/engine/create-index.ts";
-import { GemmChoice, SHAPES } from "../../src/gpu/gemm-choice.ts";
+import { GemmChoice } from "../../src/gpu/gemm-choice.ts";
+import { GEMM_KERNELS } from "../../src/gpu/gemm-shaders.ts";
+import { SHAPES } from "../../src/gpu/gemm-variants.ts";
 import { DeviceMemory } from "../../src/gpu/memory.ts";
 import { type Kernel, Pipelines, type Variant } from "../../src/gpu/pipelines.ts";
-import { type GemmKernel, Probe } from "../../src/gpu/probe.ts";
-import type { KernelName } from "../../src/gpu/shaders.ts";
+import { Probe } from "../../src/gpu/probe.ts";
+import type { GemmKernel, KernelName } from "../../src/gpu/shaders.ts";
 import { platformOf } from "../../src/platform.ts";
 import { makeData } from "../contract/data.ts";
 import { gpuAvailable } from "../setup/backends.ts";
@@ -23,6 +25,7 @@ class OtherPipelines extends Pipelines {
 
   constructor(device: GPUDevice, exchange: (variant: Variant) => Variant) {
     super(device, 64);
+    this.add(GEMM_KERNELS);
     this.#exchange = exchange;
   }
 
@@ -45,6 +48,7 @@ describe.skipIf(!gpuAvailable())("the probe of a GEMM variant", { timeout: 120_0
     device = found;
     memory = new DeviceMemory(device);
     pipelines = new Pipelines(device, 64);
+    pipelines.add(GEMM_KERNELS);
   });
   afterEach(() => {
     expect(memory.bytesAllocated).toBe(0); // a probe leaves nothing behind, however it ends
@@ -117,6 +121,7 @@ describe.skipIf(!gpuAvailable())("the probe of a GEMM variant", { timeout: 120_0
         fewestQueries: undefined,
         matrix: undefined,
         onFailure: (variant) => failures.push(variant),
+        onMissing: (cause) => failures.push(String(cause)),
       });
       return { choice, failures };
     };

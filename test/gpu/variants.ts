@@ -1,8 +1,12 @@
 /** Every variant of every shader that the engine can ask for. */
 import { FLOAT_METRICS, type FloatMetric, type Precision } from "../../src/core/metric.ts";
 import type { MatrixShape, TileShape, Variant } from "../../src/gpu/pipelines.ts";
-import { SHAPES } from "../../src/gpu/gemm-choice.ts";
-import type { KernelName } from "../../src/gpu/shaders.ts";
+import { GEMM_KERNELS } from "../../src/gpu/gemm-shaders.ts";
+import { SHAPES } from "../../src/gpu/gemm-variants.ts";
+import { KERNELS, type KernelName, type KernelSource } from "../../src/gpu/shaders.ts";
+
+/** The shaders of every search and those that come with large batches. */
+export const SOURCES: Readonly<Record<KernelName, KernelSource>> = { ...KERNELS, ...GEMM_KERNELS };
 
 const FLOAT_PRECISIONS: readonly Precision[] = ["f32", "f16", "i8"];
 const PRODUCT_METRICS: readonly FloatMetric[] = ["cosine", "dot", "euclidean"];

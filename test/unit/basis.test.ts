@@ -2,12 +2,12 @@
 import { describe, expect, test } from "vitest";
 import {
   type Basis,
-  basisSampleRows,
   learnBasis,
   orthonormalityDefect,
   prefixDefects,
   type ProductMetric,
 } from "../../src/core/basis.ts";
+import { basisSampleRows } from "../../src/core/sample.ts";
 import { symmetricEigen } from "../../src/core/eigen.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import { product, type Rows, transposed } from "../../src/core/product.ts";

@@ -4,10 +4,12 @@
  * with the true k-th distance for a threshold. No answer may be lost, and few rows may be left.
  */
 import { beforeAll, describe, expect, test } from "vitest";
-import { basisSampleRows, learnBasis } from "../../src/core/basis.ts";
+import { learnBasis } from "../../src/core/basis.ts";
+import { basisSampleRows } from "../../src/core/sample.ts";
 import { certifiedInterval, scanBound } from "../../src/core/certificate.ts";
 import { choosePrefix } from "../../src/core/choose-prefix.ts";
-import { type Encoding, encodeVector, prefixProjection, type Projection } from "../../src/core/encoding.ts";
+import { type Encoding, encodeVector, prefixProjection } from "../../src/core/encoding.ts";
+import { type Projection } from "../../src/core/projection.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { DIMENSIONS, gloveRows } from "../setup/glove-rows.ts";
 

@@ -11,14 +11,10 @@ import {
   queryBound,
   scanBound,
 } from "../../src/core/certificate.ts";
-import {
-  type Encoding,
-  encodeVector,
-  identityProjection,
-  prefixProjection,
-  type Projection,
-} from "../../src/core/encoding.ts";
-import { toEstimateScale, unitExponent } from "../../src/core/margin.ts";
+import { type Encoding, encodeVector, prefixProjection } from "../../src/core/encoding.ts";
+import { identityProjection, type Projection } from "../../src/core/projection.ts";
+import { unitExponent } from "../../src/core/comfort.ts";
+import { toEstimateScale } from "../../src/core/margin.ts";
 import { referenceDistance } from "../../src/core/reference.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { normal, uniform } from "../contract/random.ts";

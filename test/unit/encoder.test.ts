@@ -2,7 +2,8 @@
 import { beforeAll, describe, expect, test } from "vitest";
 import { learnBasis, type ProductMetric } from "../../src/core/basis.ts";
 import { certifiedInterval, scanBound } from "../../src/core/certificate.ts";
-import { type Encoding, type EncodingScalars, identityProjection, prefixProjection } from "../../src/core/encoding.ts";
+import { type Encoding, type EncodingScalars, prefixProjection } from "../../src/core/encoding.ts";
+import { identityProjection } from "../../src/core/projection.ts";
 import { readRows } from "../../src/core/matrix.ts";
 import { roundUpF32 } from "../../src/core/rounding.ts";
 import { runToEnd } from "../../src/core/slices.ts";

@@ -2,7 +2,8 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { learnBasis } from "../../src/core/basis.ts";
-import { identityProjection, prefixProjection, type Projection } from "../../src/core/encoding.ts";
+import { prefixProjection } from "../../src/core/encoding.ts";
+import { identityProjection, type Projection } from "../../src/core/projection.ts";
 import { type Float32EncodingSlack, float32EncodingSlack } from "../../src/core/encoding-f32.ts";
 import { runToEnd } from "../../src/core/slices.ts";
 import { normal } from "../contract/random.ts";

@@ -1,14 +1,14 @@
 /** Learning a projection: what is sampled, what comes of it, what it costs; and its products by kernel. */
 import { beforeAll, describe, expect, test } from "vitest";
-import { basisSampleRows } from "../../src/core/basis.ts";
+import { basisSampleRows } from "../../src/core/sample.ts";
 import { floatToHalf } from "../../src/core/half.ts";
 import {
   learningWork,
   learnProjection,
   type LearnProjectionOptions,
   type LearntProjection,
-  sampleRows,
 } from "../../src/core/learn.ts";
+import { sampleRows } from "../../src/core/sample.ts";
 import { LIMITS } from "../../src/core/limits.ts";
 import { type Multiply, product, type Rows } from "../../src/core/product.ts";
 import { runToEnd } from "../../src/core/slices.ts";

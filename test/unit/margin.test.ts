@@ -1,14 +1,8 @@
 /** The error model of the float32 scan, tried against adversarial float32 arithmetic: every rounding as bad as WGSL allows. */
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import {
-  admissibleEstimate,
-  ESTIMATE_MAX,
-  isComfortable,
-  scanMargin,
-  toEstimateScale,
-  unitExponent,
-} from "../../src/core/margin.ts";
+import { isComfortable, unitExponent } from "../../src/core/comfort.ts";
+import { admissibleEstimate, ESTIMATE_MAX, scanMargin, toEstimateScale } from "../../src/core/margin.ts";
 import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
 import { referenceDistance } from "../../src/core/reference.ts";
 import { type RowsScanned, scanQuery } from "../../src/gpu/query.ts";

@@ -5,7 +5,8 @@
  */
 import { describe, expect, test } from "vitest";
 import { type Basis, learnBasis } from "../../src/core/basis.ts";
-import { identityProjection, prefixProjection, type Projection } from "../../src/core/encoding.ts";
+import { prefixProjection } from "../../src/core/encoding.ts";
+import { identityProjection, type Projection } from "../../src/core/projection.ts";
 import { readRows, rowNorm } from "../../src/core/matrix.ts";
 import { reference, storedRow } from "../../src/core/reference.ts";
 import { runToEnd } from "../../src/core/slices.ts";

@@ -1,7 +1,8 @@
 /** scan_f32: estimates against the truth, at every level: rows within the limit are found, others hardly. */
 import { describe, expect, test } from "vitest";
 import { canonicalDistance } from "../../src/core/canonical.ts";
-import { admissibleEstimate, scanMargin, unitExponent } from "../../src/core/margin.ts";
+import { unitExponent } from "../../src/core/comfort.ts";
+import { admissibleEstimate, scanMargin } from "../../src/core/margin.ts";
 import { rowNorm } from "../../src/core/matrix.ts";
 import { FLOAT_METRICS, type FloatMetric } from "../../src/core/metric.ts";
 import { type RowFormat, rowFormat } from "../../src/core/stored-rows.ts";

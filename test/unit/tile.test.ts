@@ -1,7 +1,7 @@
 /** What a tile hands to the kernels: coefficients and limits no tighter than the certificate says, and eligibility of any rows. */
 import { describe, expect, test } from "vitest";
 import { scanBound } from "../../src/core/certificate.ts";
-import { identityProjection } from "../../src/core/encoding.ts";
+import { identityProjection } from "../../src/core/projection.ts";
 import { toEstimateScale } from "../../src/core/margin.ts";
 import { rowNorm } from "../../src/core/matrix.ts";
 import { hasBit } from "../../src/core/rowset.ts";
