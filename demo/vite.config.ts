@@ -41,8 +41,12 @@ const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
               const all = dataFiles(data);
               return { all, front: all.filter((name) => name.startsWith("data/glosses-")) };
             },
-            // Where there is a GPU its scanner was loaded before the page could be kept.
-            later: ["words", "digits", "plot", "scanner"],
+            later: [
+              ...["words", "digits", "plot"], // kept when they are first shown
+              "scanner", // where there is a GPU it was loaded before anything is kept
+              ...["gemm-variants", "learn"], // faster only, and never with so few rows and such batches
+              ...["memory-driver", "rewriting", "verification"], // of no use to who reads a store
+            ],
           }),
         ],
   resolve: {
