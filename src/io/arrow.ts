@@ -66,12 +66,19 @@ async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerat
       if (batch.numRows > 0) onProgress();
     }
   } catch (cause) {
-    if (cause instanceof NearfieldError) throw cause;
-    throw corrupt(file, undefined, `Arrow IPC (${cause instanceof Error ? cause.message : String(cause)})`, cause);
+    throw problemOf(file, cause);
   } finally {
     await reader?.cancel();
     await handle.close();
   }
+}
+
+function problemOf(file: FileBytes, cause: unknown): NearfieldError {
+  if (cause instanceof NearfieldError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return /compressed but codec/.test(message)
+    ? unsupported(file, "compressed record batches", "Arrow IPC without compression", "write it without compression")
+    : corrupt(file, undefined, `Arrow IPC (${message})`, cause);
 }
 
 function recordOf(batch: ArrowBatch, row: number): Fields {
