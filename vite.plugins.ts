@@ -130,7 +130,7 @@ async function bundleModule(entry: string): Promise<string> {
       minify: false,
       target: "es2022",
       lib: { entry, formats: ["es"] },
-      rolldownOptions: { external: /^(node:|[a-z])/, output: { codeSplitting: false } },
+      rolldownOptions: { external: /^node:|^[@a-z][^:]*$/, output: { codeSplitting: false } },
     },
   });
   const [output] = Array.isArray(result) ? result : [result];

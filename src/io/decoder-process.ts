@@ -64,9 +64,10 @@ export class DecoderProcess {
         this.#lose(this.#path === "" ? notStarted(how) : this.#died(how));
         resolve();
       });
-      this.#child.once("error", (cause) => {
+      this.#child.on("error", (cause) => {
+        if (this.#child.pid !== undefined) return; // its exit tells
         this.#lose(notStarted(String(cause), cause));
-        if (this.#child.pid === undefined) resolve(); // no process, no exit
+        resolve();
       });
     });
     this.#child.on("message", (reply: DecoderReply) => this.#take(reply));
@@ -92,11 +93,6 @@ export class DecoderProcess {
 
   get isAlive(): boolean {
     return this.#gone === undefined;
-  }
-
-  /** Undefined where no process could be made. */
-  get pid(): number | undefined {
-    return this.#child.pid;
   }
 
   /** Opens a file in place of the last. Rejects as its format does, and as {@link next} does. */
@@ -137,7 +133,7 @@ export class DecoderProcess {
     if (this.#gone !== undefined) return Promise.reject(this.#gone);
     const id = this.#next++;
     const answer = this.#expect(id);
-    this.#child.send({ id, request });
+    this.#child.send({ id, request }, () => {}); // to one that just died it fails; its exit tells
     this.#watch();
     return answer;
   }

@@ -37,7 +37,11 @@ const EXTENSIONS: Readonly<Record<string, Format>> = {
 
 const KNOWN = "npy, fvecs, bvecs, fbin, u8bin, i8bin, safetensors, Parquet, Arrow IPC, JSON lines or CSV";
 
-/** The caller closes it. Rejects with NOT_FOUND, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS. */
+/**
+ * The caller closes it. Rejects with NOT_FOUND, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS; of
+ * Parquet and Arrow also with WORKER_FAILED, where no process can be started, with CORRUPT where decoding shows no
+ * progress for IO_LIMITS.decoderSilenceMs, and with UNSUPPORTED_FORMAT where it outgrows its heap.
+ */
 export async function openVectors(path: string, options: SourceOptions = {}): Promise<VectorSource> {
   const file = await FileBytes.open(path);
   try {

@@ -9,7 +9,7 @@ import type { Clock } from "../../src/core/clock.ts";
 import { DecoderProcess } from "../../src/io/decoder-process.ts";
 import entry from "../../src/io/decoder-main.ts?module-file";
 import { openVectors } from "../../src/io/open-source.ts";
-import { decodersAlive } from "./decoders.ts";
+import { decodersAlive, killDecoders } from "./decoders.ts";
 import { fileOf, scratchFolder } from "./files.ts";
 
 const folder = await scratchFolder();
@@ -150,4 +150,22 @@ test("a reader that is killed takes its decoder along, endless loop or not", asy
   const ended = once(reader, "close");
   reader.kill("SIGKILL");
   expect(await ended).toEqual([null, "SIGKILL"]);
+});
+
+test("a decoder that dies unasked is told of by every call that waits or comes later", async () => {
+  const source = await openVectors(path);
+  const batches = source.batches({ size: 10 });
+  await batches.next();
+  killDecoders();
+  await expect(
+    (async () => {
+      for await (const batch of batches) expect(batch.count).toBe(10);
+    })(),
+  ).rejects.toMatchObject({
+    code: "UNSUPPORTED_FORMAT",
+    message: expect.stringMatching(/ended from outside \(SIGKILL\)/),
+  });
+  await expect(source.batches({ size: 10 }).next()).rejects.toMatchObject({ code: "UNSUPPORTED_FORMAT" });
+  await source.close();
+  expect(decodersAlive()).toBe(0);
 });

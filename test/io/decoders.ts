@@ -13,3 +13,8 @@ subscribe("child_process", (message) => {
 export function decodersAlive(): number {
   return started.size;
 }
+
+/** As the operating system would, out of memory. */
+export function killDecoders(): void {
+  for (const child of started) child.kill("SIGKILL");
+}
