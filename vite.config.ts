@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type UserConfig } from "vite";
-import { assemblyScript, inlineSource, leanShaders, standaloneFiles } from "./vite.plugins.ts";
+import { assemblyScript, inlineSource, leanShaders, moduleFile, standaloneFiles } from "./vite.plugins.ts";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -9,6 +9,7 @@ const config: UserConfig = defineConfig({
   plugins: [
     assemblyScript(),
     inlineSource(),
+    moduleFile(),
     leanShaders(),
     standaloneFiles({
       worker: path("src/worker.ts"),

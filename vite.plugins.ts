@@ -1,10 +1,12 @@
 /**
- * The two build steps that vite lacks: AssemblyScript kernels as inlined bytes, and the worker as
- * an inlined script. Both exist so that no bundler of a user ever has to find a second file; the
- * same bytes are emitted as files too, for pages whose policy forbids inlined code.
+ * The build steps that vite lacks: AssemblyScript kernels as inlined bytes, the worker as an inlined
+ * script, and a module of Node's as a file. The first two exist so that no bundler of a user ever has
+ * to find a second file; the same bytes are emitted as files too, for pages whose policy forbids
+ * inlined code.
  */
-import { readdirSync, readFileSync } from "node:fs";
-import { dirname, join } from "node:path";
+import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { basename, dirname, join } from "node:path";
+import { pathToFileURL } from "node:url";
 import { deflateRawSync } from "node:zlib";
 import { build, type Plugin } from "vite";
 import { withCustomSection } from "./src/cpu/module-bytes.ts";
@@ -89,6 +91,51 @@ async function bundleScript(entry: string): Promise<string> {
   const [output] = Array.isArray(result) ? result : [result];
   if (output === undefined || !("output" in output)) throw new Error("vite built no worker");
   return `${NOTICE}\n${output.output[0].code}`;
+}
+
+/**
+ * Bundles `x.ts?module-file` into an ES module of its own, for Node, and exports its URL: a file beside
+ * the bundles, or in `.cache` where nothing is built (tests). Packages stay imports of the file.
+ */
+export function moduleFile(): Plugin {
+  let isBuild = false;
+  return {
+    name: "nearfield:module-file",
+    enforce: "pre",
+    configResolved({ command }) {
+      isBuild = command === "build";
+    },
+    async load(id) {
+      if (!id.endsWith("?module-file")) return undefined;
+      const fileName = basename(clean(id)).replace(/\.ts$/, ".js");
+      const source = await bundleModule(clean(id));
+      if (isBuild) {
+        this.emitFile({ type: "asset", fileName, source });
+        return `export default new URL(/* @vite-ignore */ "./${fileName}", import.meta.url);\n`;
+      }
+      const path = join(process.cwd(), ".cache", fileName);
+      mkdirSync(dirname(path), { recursive: true });
+      writeFileSync(path, source);
+      return `export default new URL(${JSON.stringify(pathToFileURL(path).href)});\n`;
+    },
+  };
+}
+
+async function bundleModule(entry: string): Promise<string> {
+  const result = await build({
+    configFile: false,
+    logLevel: "warn",
+    build: {
+      write: false,
+      minify: false,
+      target: "es2022",
+      lib: { entry, formats: ["es"] },
+      rolldownOptions: { external: /^node:|^[@a-z][^:]*$/, output: { codeSplitting: false } },
+    },
+  });
+  const [output] = Array.isArray(result) ? result : [result];
+  if (output === undefined || !("output" in output)) throw new Error("vite built no module");
+  return output.output[0].code;
 }
 
 /** Minifying drops the licence comment of the one library inside. */

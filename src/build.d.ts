@@ -11,6 +11,12 @@ declare module "*?inline-source" {
   export default source;
 }
 
+declare module "*?module-file" {
+  /** Where the module lies, bundled into a file of its own. */
+  const url: URL;
+  export default url;
+}
+
 declare module "*?wasm-bytes" {
   /** The module deflated, as base64. */
   const base64: string;

@@ -364,6 +364,14 @@ export const IO_LIMITS = {
   /** Rows, and bytes unpacked, of a Parquet row group: it is read as a whole. */
   groupRows: 16_777_216,
   groupBytes: 1_073_741_824,
+  /** Time without an answer or a sign of progress (a page, a record batch) after which a decoder counts as hung. A page is 1 MiB, some 20 ms. */
+  decoderSilenceMs: 60_000,
+  /** Time between two signs of progress. */
+  decoderProgressMs: 100,
+  /** JavaScript's heap of a decoder: of each byte of the file so many, but at least and at most so many. A row of two floats takes some 300 bytes while its group is read. */
+  decoderHeapFactor: 64,
+  decoderLeastHeapBytes: 536_870_912,
+  decoderHeapBytes: 4_294_967_296,
   /** Rows of a Parquet row group that is written. */
   writtenGroupRows: 16_384,
   /** Elements of its lists of neighbours: some 50 bytes each while the group is put together. */

@@ -3,7 +3,7 @@
  * one of ids where there is one, others are metadata. Texts whose field says that they are JSON
  * become the values that they stand for.
  */
-import { createReadStream } from "node:fs";
+import { open } from "node:fs/promises";
 import type { RecordBatch as ArrowBatch, RecordBatchReader } from "apache-arrow";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
@@ -18,16 +18,18 @@ import type { FieldNames, VectorSource } from "./vector-source.ts";
  */
 export const JSON_TEXT = ["nearfield:text", "json"] as const;
 
-export async function arrowSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
+/** `onProgress`: called after each record batch. */
+export async function arrowSource(file: FileBytes, fields: FieldNames, onProgress: () => void): Promise<VectorSource> {
   const names = fieldNames(fields);
-  const dimensions = widthAmong(file, await firstOf(recordsOf(file), IO_LIMITS.probedRows), names);
+  const records = (): AsyncGenerator<Fields, void, void> => recordsOf(file, onProgress);
+  const dimensions = widthAmong(file, await firstOf(records(), IO_LIMITS.probedRows), names);
   return {
     path: file.path,
     format: "arrow",
     dimensions,
     rowCount: undefined,
     sizeBytes: file.size,
-    batches: (options) => recordBatches(recordsOf(file), options, dimensions, names),
+    batches: (options) => recordBatches(records(), options, dimensions, names),
     close: () => file.close(),
   };
 }
@@ -46,23 +48,37 @@ export async function apacheArrow(file: { readonly path: string }): Promise<type
   }
 }
 
-async function* recordsOf(file: FileBytes): AsyncGenerator<Fields, void, void> {
+async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerator<Fields, void, void> {
   const { RecordBatchReader: Reader } = await apacheArrow(file);
-  const stream = createReadStream(file.path);
+  // By handle record batches are read one by one; of a stream of bytes the library reads a file to its end first.
+  const handle = await open(file.path, "r");
   let reader: RecordBatchReader | undefined;
+  let rows = 0;
   try {
-    reader = await Reader.from(stream);
+    reader = await Reader.from(handle);
     await reader.open();
     for await (const batch of reader as AsyncIterable<ArrowBatch>) {
+      // A row has a byte at least. A damaged length or place of a batch would be read over and over.
+      rows += batch.numRows;
+      if (!(batch.numRows >= 0 && rows <= file.size))
+        throw corrupt(file, undefined, `at most ${file.size} rows, one a byte, not ${rows}`);
       for (let row = 0; row < batch.numRows; row++) yield recordOf(batch, row);
+      if (batch.numRows > 0) onProgress();
     }
   } catch (cause) {
-    if (cause instanceof NearfieldError) throw cause;
-    throw corrupt(file, undefined, `Arrow IPC (${cause instanceof Error ? cause.message : String(cause)})`, cause);
+    throw problemOf(file, cause);
   } finally {
     await reader?.cancel();
-    stream.destroy();
+    await handle.close();
   }
+}
+
+function problemOf(file: FileBytes, cause: unknown): NearfieldError {
+  if (cause instanceof NearfieldError) return cause;
+  const message = cause instanceof Error ? cause.message : String(cause);
+  return /compressed but codec/.test(message)
+    ? unsupported(file, "compressed record batches", "Arrow IPC without compression", "write it without compression")
+    : corrupt(file, undefined, `Arrow IPC (${message})`, cause);
 }
 
 function recordOf(batch: ArrowBatch, row: number): Fields {
@@ -79,11 +95,13 @@ function isJson(metadata: ReadonlyMap<string, string>): boolean {
   return metadata.get(key) === value || metadata.get("ARROW:extension:name") === "arrow.json";
 }
 
-/** Lists come as vectors of their own. */
+/** Lists come as vectors, structs and maps as proxies over them: neither can be sent to another process. */
 function valueOf(value: unknown): unknown {
-  if (typeof value === "object" && value !== null && "toArray" in value && typeof value.toArray === "function") {
-    const list: unknown = value.toArray();
-    return list;
-  }
-  return value;
+  if (Array.isArray(value)) return value.map(valueOf);
+  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
+  if ("toArray" in value && typeof value.toArray === "function") return valueOf(value.toArray());
+  if (!("toJSON" in value) || value instanceof Date || typeof value.toJSON !== "function") return value;
+  const fields: unknown = value.toJSON();
+  if (typeof fields !== "object" || fields === null) return fields;
+  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
 }

@@ -2,6 +2,7 @@
 import { extname } from "node:path";
 import { NearfieldError } from "../core/errors.ts";
 import { BIN_ELEMENTS, readBinLayout } from "./big-ann.ts";
+import type { DecoderProcess } from "./decoder-process.ts";
 import { denseNeighbours, denseSource } from "./dense-rows.ts";
 import { FileBytes, unsupported } from "./file-bytes.ts";
 import { isNpy, readNpyLayout } from "./npy.ts";
@@ -21,6 +22,8 @@ type Format =
 
 export interface SourceOptions {
   readonly fields?: FieldNames;
+  /** Of Parquet and Arrow: a decoder that stays the caller's, and reads one file at a time. Default: one of the source's own. */
+  readonly decoder?: DecoderProcess;
 }
 
 const EXTENSIONS: Readonly<Record<string, Format>> = {
@@ -34,22 +37,32 @@ const EXTENSIONS: Readonly<Record<string, Format>> = {
 
 const KNOWN = "npy, fvecs, bvecs, fbin, u8bin, i8bin, safetensors, Parquet, Arrow IPC, JSON lines or CSV";
 
-/** The caller closes it. Rejects with NOT_FOUND, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS. */
-export async function openVectors(path: string, { fields = {} }: SourceOptions = {}): Promise<VectorSource> {
+/**
+ * The caller closes it. Rejects with NOT_FOUND, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS; of
+ * Parquet and Arrow also with WORKER_FAILED, where no process can be started, with CORRUPT where decoding shows no
+ * progress for IO_LIMITS.decoderSilenceMs, and with UNSUPPORTED_FORMAT where it outgrows its heap.
+ */
+export async function openVectors(path: string, options: SourceOptions = {}): Promise<VectorSource> {
   const file = await FileBytes.open(path);
   try {
-    return await sourceOf(file, await formatOf(file), fields);
+    return await sourceOf(file, await formatOf(file), options);
   } catch (error) {
     await file.close();
     throw error;
   }
 }
 
-async function sourceOf(file: FileBytes, format: Format, fields: FieldNames): Promise<VectorSource> {
+async function sourceOf(
+  file: FileBytes,
+  format: Format,
+  { fields = {}, decoder }: SourceOptions,
+): Promise<VectorSource> {
   if (format === "jsonl") return (await import("./jsonl.ts")).jsonlSource(file, fields);
   if (format === "csv") return (await import("./csv.ts")).csvSource(file, fields);
-  if (format === "parquet") return (await import("./parquet.ts")).parquetSource(file, fields);
-  if (format === "arrow") return (await import("./arrow.ts")).arrowSource(file, fields);
+  if (format === "parquet" || format === "arrow") {
+    await file.close(); // the decoder opens it for itself
+    return (await import("./decoded-source.ts")).decodedSource(file, format, fields, decoder);
+  }
   return denseSource(file, await layoutOf(file, format, fields));
 }
 

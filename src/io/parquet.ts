@@ -1,7 +1,8 @@
 /**
  * Parquet by hyparquet: a column of lists of floats, one of ids where there is one, others are
  * metadata. A row group is read as a whole, so its unpacked size is bounded before. Snappy, gzip,
- * Brotli and no compression.
+ * Brotli and no compression. Runs in the decoder's process: on damaged pages hyparquet 1.31.5 loops
+ * for ever or fills the memory.
  */
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { AsyncBuffer, Compressors, FileMetaData, RowGroup } from "hyparquet";
@@ -12,14 +13,14 @@ import { plainValues } from "./plain-values.ts";
 import { fieldNames, type Fields, firstOf, recordBatches, widthAmong } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
-const COMPRESSORS: Compressors = {
-  GZIP: (input, outputLength) => gunzipSync(input, { maxOutputLength: outputLength }),
-  BROTLI: (input, outputLength) => brotliDecompressSync(input, { maxOutputLength: outputLength }),
-};
-
-export async function parquetSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
+/** `onProgress`: called after each page. */
+export async function parquetSource(
+  file: FileBytes,
+  fields: FieldNames,
+  onProgress: () => void,
+): Promise<VectorSource> {
   const names = fieldNames(fields);
-  const reader = await GroupReader.open(file);
+  const reader = await GroupReader.open(file, onProgress);
   const dimensions = widthAmong(file, await firstOf(reader.records(0), IO_LIMITS.probedRows), names);
   return {
     path: file.path,
@@ -40,21 +41,23 @@ class GroupReader {
   readonly #file: FileBytes;
   readonly #buffer: AsyncBuffer;
   readonly #metadata: FileMetaData;
+  readonly #onProgress: () => void;
 
-  private constructor(file: FileBytes, buffer: AsyncBuffer, metadata: FileMetaData) {
+  private constructor(file: FileBytes, buffer: AsyncBuffer, metadata: FileMetaData, onProgress: () => void) {
     this.#file = file;
     this.#buffer = buffer;
     this.#metadata = metadata;
+    this.#onProgress = onProgress;
   }
 
-  static async open(file: FileBytes): Promise<GroupReader> {
+  static async open(file: FileBytes, onProgress: () => void): Promise<GroupReader> {
     const { parquetMetadataAsync } = await import("hyparquet");
     const buffer: AsyncBuffer = {
       byteLength: file.size,
       slice: async (start, end = file.size) => (await file.read(start, end - start)).buffer,
     };
     try {
-      return new GroupReader(file, buffer, await parquetMetadataAsync(buffer));
+      return new GroupReader(file, buffer, await parquetMetadataAsync(buffer), onProgress);
     } catch (cause) {
       throw problemOf(file, cause);
     }
@@ -90,32 +93,74 @@ class GroupReader {
 
   /** Column by column: hyparquet reads columns at once, and of two that fail the second rejection would be nobody's. */
   async #groupOf(rowStart: number, rowEnd: number): Promise<Fields[]> {
-    const { parquetReadObjects, parquetSchema } = await import("hyparquet");
-    const { children } = parquetSchema(this.#metadata);
-    const records = Array.from({ length: rowEnd - rowStart }, () => Object.create(null) as Record<string, unknown>);
-    for (const { element } of children) {
-      let cells: Record<string, unknown>[];
-      try {
-        cells = await parquetReadObjects({
-          file: this.#buffer,
-          metadata: this.#metadata,
-          columns: [element.name],
-          rowStart,
-          rowEnd,
-          compressors: COMPRESSORS,
-        });
-      } catch (cause) {
-        throw problemOf(this.#file, cause);
-      }
-      if (cells.length !== records.length)
+    const { parquetSchema } = await import("hyparquet");
+    const columns: (readonly [name: string, values: readonly unknown[]])[] = [];
+    for (const { element } of parquetSchema(this.#metadata).children) {
+      const values = await this.#columnOf(element.name, rowStart, rowEnd);
+      if (values.length !== rowEnd - rowStart)
         throw corrupt(
           this.#file,
           undefined,
-          `${records.length} values of ${element.name} in a group, not ${cells.length}`,
+          `${rowEnd - rowStart} values of ${element.name} in a group, not ${values.length}`,
         );
-      for (const [row, record] of records.entries()) record[element.name] = cells[row]?.[element.name];
+      columns.push([element.name, values]);
     }
-    return records.map(plainValues);
+    return Array.from({ length: columns.length === 0 ? 0 : rowEnd - rowStart }, (_, row) => {
+      const record: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
+      for (const [name, values] of columns) record[name] = values[row];
+      return plainValues(record);
+    });
+  }
+
+  /** As many values as the pages of a group have, whatever the file says of its rows. */
+  async #columnOf(name: string, rowStart: number, rowEnd: number): Promise<unknown[]> {
+    const { parquetRead, snappyUncompress } = await import("hyparquet");
+    const values: unknown[] = [];
+    try {
+      await parquetRead({
+        file: this.#buffer,
+        metadata: this.#metadata,
+        columns: [name],
+        rowStart,
+        rowEnd,
+        compressors: this.#compressors(snappyUncompress),
+        onPage: () => this.#onProgress(),
+        onChunk: ({ columnData }) => {
+          for (let i = 0; i < columnData.length; i++) values.push(columnData[i]);
+        },
+      });
+    } catch (cause) {
+      throw problemOf(this.#file, cause);
+    }
+    return values;
+  }
+
+  /** For the pages of one column: what they unpack to is bounded, whatever their headers say. */
+  #compressors(snappyUncompress: (input: Uint8Array, output: Uint8Array) => void): Compressors {
+    let left: number = IO_LIMITS.groupBytes;
+    const within =
+      (unpack: (input: Uint8Array, length: number) => Uint8Array) =>
+      (input: Uint8Array, length: number): Uint8Array => {
+        left -= length;
+        if (!(length >= 0 && left >= 0))
+          throw corrupt(
+            this.#file,
+            undefined,
+            `pages of a column that unpack to at most ${IO_LIMITS.groupBytes} bytes`,
+          );
+        const output = unpack(input, length);
+        this.#onProgress();
+        return output;
+      };
+    return {
+      SNAPPY: within((input, length) => {
+        const output = new Uint8Array(length);
+        snappyUncompress(input, output);
+        return output;
+      }),
+      GZIP: within((input, length) => gunzipSync(input, { maxOutputLength: length })),
+      BROTLI: within((input, length) => brotliDecompressSync(input, { maxOutputLength: length })),
+    };
   }
 
   #check({ num_rows: rows, columns }: RowGroup): void {

@@ -5,6 +5,7 @@ import { describe, expect, test } from "vitest";
 import { NearfieldError } from "../../src/core/errors.ts";
 import { uniform } from "../../src/core/random.ts";
 import { readNeighbours } from "../../src/io/open-source.ts";
+import { damage } from "./damage.ts";
 import { bytesOf, fileOf, npyBytes, readAll, scratchFolder } from "./files.ts";
 
 const folder = await scratchFolder();
@@ -164,10 +165,7 @@ describe("refused, with what is wrong", () => {
   });
 });
 
-/**
- * Files that are whole, what the fuzzer damages. Parquet and Arrow are not among them: their decoders are
- * libraries, and hyparquet 1.31.5 loops for ever on some damaged levels of a data page.
- */
+/** Files that are whole, what the fuzzer damages. Parquet and Arrow are in hostile-decoded.test.ts. */
 const SEEDS: readonly (readonly [extension: string, bytes: Uint8Array])[] = [
   [".npy", npyBytes("<f4", [3, 4], body)],
   [".npy", npyBytes("<f2", [6, 4], body, { version: 2, isFortran: true })],
@@ -214,20 +212,3 @@ describe("fuzzed files", () => {
     60_000,
   );
 });
-
-/** Flips bytes, writes extreme numbers, cuts, repeats or removes a stretch; one to three of these. */
-function damage(bytes: Uint8Array, below: (most: number) => number): Uint8Array {
-  let damaged = new Uint8Array(bytes); // a Buffer's slice would be the same bytes
-  for (let times = 1 + below(3); times > 0; times--) {
-    const at = below(Math.max(1, damaged.length));
-    const kind = below(6);
-    if (kind === 0) damaged[at] = (damaged[at] ?? 0) ^ (1 << below(8));
-    else if (kind === 1) damaged[at] = below(256);
-    else if (kind === 2) damaged.fill([0, 0xff, 0x7f, 0x80][below(4)] ?? 0, at, at + 1 + below(8));
-    else if (kind === 3) damaged = damaged.slice(0, at);
-    else if (kind === 4)
-      damaged = new Uint8Array(Buffer.concat([damaged.subarray(0, at), damaged.subarray(below(at + 1))]));
-    else damaged = new Uint8Array(Buffer.concat([damaged.subarray(0, at), damaged.subarray(at + 1 + below(16))]));
-  }
-  return damaged;
-}

@@ -86,7 +86,16 @@ function levels({ cpu }: Searched): string[] {
 describe("the tarball", () => {
   test("holds the built entries, their types and both standalone files", async () => {
     const files = await filesOf(tarball);
-    const wanted = ["node.js", "index.js", "testing.js", "cli.js", "worker.js", "kernels.wasm", "types/index.d.ts"];
+    const wanted = [
+      "node.js",
+      "index.js",
+      "testing.js",
+      "cli.js",
+      "worker.js",
+      "decoder-main.js",
+      "kernels.wasm",
+      "types/index.d.ts",
+    ];
     expect(files).toEqual(expect.arrayContaining(["package.json", ...wanted.map((file) => `dist/${file}`)]));
     const documents = ["LICENSE", "README.md", "CHANGELOG.md"].filter((file) => existsSync(join(ROOT, file)));
     expect(files).toEqual(expect.arrayContaining(documents));
@@ -190,6 +199,25 @@ describe("installed, in Node", () => {
     expect(code).toBe(0);
     expect(stdout).toMatch(/^whole: 3 files, /);
   });
+
+  test.each(["parquet", "arrow"])(
+    "writes %s and reads it again, by a process that finds its library",
+    async (format) => {
+      const program = join(whole, "node_modules", ".bin", "nearfield");
+      await placeFixtures(whole, { [`${format}/collection.js`]: "collection.js" });
+      const folder = join(whole, format);
+      expect(await run(process.execPath, ["collection.js"], folder, 30_000)).toMatchObject({ code: 0 });
+      const file = `photos.${format}`;
+      expect(await run(program, ["export", "photos.nf", "--to", file], folder, 30_000)).toMatchObject({ code: 0 });
+      const imported = await run(program, ["import", file, "--into", "again.nf", "--json"], folder, 30_000);
+      expect(imported).toMatchObject({ code: 0, stderr: "" });
+      expect(JSON.parse(imported.stdout)).toMatchObject({ written: 2, rejected: 0 });
+      if (format !== "arrow") return;
+      const refused = await run(program.replace(whole, bare), ["import", file, "--into", "bare.nf"], folder, 30_000);
+      expect(refused.code).not.toBe(0);
+      expect(refused.stderr).toMatch(/npm install apache-arrow/);
+    },
+  );
 
   test("without the optional package it searches on the CPU and says why", async () => {
     expect(existsSync(join(whole, "node_modules", "webgpu"))).toBe(true);
