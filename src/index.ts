@@ -32,6 +32,9 @@ export function createIndex(options: IndexOptions): Promise<VectorIndex> {
  * `dimensions`), INVALID_OPTION, LOCKED (another writer, which is named), MODEL_MISMATCH, READ_ONLY, CORRUPT (no
  * version is whole; nothing is changed), UNSUPPORTED_FORMAT (a newer nearfield wrote it), UNSUPPORTED (a kind of
  * location that this platform does not have), QUOTA_EXCEEDED, OUT_OF_MEMORY, ABORTED.
+ *
+ * Code that few pages need (filters, collections in memory, compaction, verification) is loaded when it is first asked
+ * for: where that fails the call rejects with BACKEND_UNAVAILABLE, changes nothing, and may be made again.
  */
 export function openCollection(location: string, options?: CollectionOptions): Promise<Collection> {
   return openCollectionOn(collections, location, options);

@@ -5,6 +5,7 @@
  */
 import type { EventSink } from "../core/events.ts";
 import { describe } from "../core/errors.ts";
+import { loadCode } from "../core/late-code.ts";
 import { readRows, type VectorInput } from "../core/matrix.ts";
 import type { Metric, Precision } from "../core/metric.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
@@ -77,7 +78,8 @@ export interface CollectionParts {
 }
 
 /** What few pages need is loaded by those that do. */
-const rewritingCode = (): Promise<typeof import("./rewriting.ts")> => import("./rewriting.ts");
+const rewritingCode = (): Promise<typeof import("./rewriting.ts")> =>
+  loadCode("rewriting a collection", () => import("./rewriting.ts"));
 
 export class StoredCollection implements Collection {
   /** Present only where the runtime knows the symbol: set in the constructor. */
@@ -272,7 +274,7 @@ export class StoredCollection implements Collection {
     this.#checkOpen("verify");
     const { driver, shape, state } = this.#parts;
     const check = async (): Promise<VerifyReport> => {
-      const { verifyFiles } = await import("./verification.ts");
+      const { verifyFiles } = await loadCode("verification", () => import("./verification.ts"));
       return verifyFiles(driver, shape, state.history);
     };
     return this.#writer?.alone(check) ?? check();

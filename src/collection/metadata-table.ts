@@ -2,6 +2,7 @@
  * Metadata by row number: kept as the JSON it is stored as, parsed record by record when asked
  * for. Filters work on columns that are made of it on first use (metadata-match.ts, which is loaded then).
  */
+import { loadCode } from "../core/late-code.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import type { TextColumn } from "../storage/record-batch.ts";
 import type { CompiledFilter } from "./filter.ts";
@@ -66,12 +67,12 @@ export class MetadataTable {
   /**
    * The rows that match, as a bitmap of ceil(count / 32) words over the rows there are at the call;
    * rows that are no longer alive are among them. Rejects with ABORTED, CORRUPT, or TOO_LARGE for a
-   * key with more than 4 GiB of distinct strings; where the code of filters cannot be loaded, as import() does: ask again.
+   * key with more than 4 GiB of distinct strings, or BACKEND_UNAVAILABLE where the code of filters cannot be loaded.
    */
   async match(filter: CompiledFilter, slices: WorkSlices, signal?: AbortSignal): Promise<Uint32Array> {
     const rowCount = this.#texts.count;
     if (this.#match === undefined) {
-      const { MetadataMatch } = await import("./metadata-match.ts");
+      const { MetadataMatch } = await loadCode("filters", () => import("./metadata-match.ts"));
       this.#match ??= new MetadataMatch(this.#texts); // two filters may have waited
     }
     return this.#match.rows(filter, rowCount, slices, signal);

@@ -22,8 +22,8 @@ import { CodeKeeper, type CodeWorkshop } from "./code-keeper.ts";
 import type { LearnRequest } from "./learner.ts";
 import { blocksOf, byOwner, type Part } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
+import { PageThread } from "./page-thread.ts";
 import { RowStore } from "./row-store.ts";
-import type { Scanner } from "./scan.ts";
 import type { TaskResult } from "./tasks.ts";
 import type { WorkerSpawner } from "./spawner.ts";
 import { encodeWork, learnOnWork, scanWork, settleWork, startLearningWork, type Work } from "./work.ts";
@@ -82,11 +82,7 @@ export class CpuBackend implements ExactBackend {
   readonly #options: CpuOptions;
   readonly #pool: WorkerPool | undefined;
   #isBlocked = false;
-  /** The page itself may not compile WASM, whatever its workers may. */
-  #isPagePlain = false;
-  #inPage: Promise<Scanner> | undefined;
-  #inPageTurn: Promise<unknown> = Promise.resolve();
-  readonly #inPageChunks = new Map<number, number>();
+  readonly #page: PageThread;
   readonly #kernelSpans: Record<string, number> = {};
   readonly #keepers = new Map<RowStore, CodeKeeper>();
   readonly #counts = {
@@ -106,6 +102,7 @@ export class CpuBackend implements ExactBackend {
     const { rowBytes } = rowFormat(precision, metric, dimensions);
     // i8 rows are their own codes, whatever the scan is called.
     const isCoded = precision === "i8" || scan === "certified" || (scan === "auto" && rowBytes >= LIMITS.codedRowBytes);
+    this.#page = new PageThread(options);
     this.shape = storeShape(precision, metric, dimensions, options.threads + 1, isCoded, options.blockRows);
     if (options.usesWorkers) {
       this.#pool = new WorkerPool({
@@ -151,7 +148,7 @@ export class CpuBackend implements ExactBackend {
     const blocks = blocksOf(store, batch);
     const rows = batch.eligibilities.reduce((most, e) => Math.max(most, e.rowCount), 0);
     const cost = rows * batch.count * (store.basis?.length ?? FULL_COST * store.stride);
-    const parts = this.#plan(store, "scan", batch.count, blocks, this.#crew(store, cost));
+    const parts = this.#plan(store, "scan", batch.count, blocks, await this.#crew(store, cost));
     const answers = await this.#runParts(store, parts, (part) => scanWork(store, batch, part));
     if (keeper !== undefined) for (const { result } of answers) keeper.tell(result.codes, result.scanned);
     return this.#merged(batch, answers);
@@ -162,7 +159,7 @@ export class CpuBackend implements ExactBackend {
     const rows = proposal.candidates.reduce((sum, list) => sum + (list?.length ?? 0), 0);
     const cost = FULL_COST * rows * store.stride;
     // A worker's answer would take longer to arrive than these few rows take here.
-    const isFew = rows <= LIMITS.pageSettles && cost <= LIMITS.pageAlone && this.#mayWorkInPage(store);
+    const isFew = rows <= LIMITS.pageSettles && cost <= LIMITS.pageAlone && (await this.#mayWorkInPage(store));
     const slots = isFew ? [PAGE] : this.#slotsFor(cost);
     const parts = this.#plan(store, "settle", batch.count, blocksOf(store, batch), slots);
     const seesAll = this.#sharesRows(store);
@@ -178,8 +175,7 @@ export class CpuBackend implements ExactBackend {
     // What the keeper has under way still gives workers rows.
     void stopped.then(async () => {
       this.#pool?.release(store);
-      this.#inPageChunks.delete(store.id);
-      (await this.#inPage?.catch(() => undefined))?.release(store.id);
+      await this.#page.release(store);
     });
   }
 
@@ -222,7 +218,7 @@ export class CpuBackend implements ExactBackend {
       learn: async (store, request, onProgress, isStopped) => {
         if (this.#pool === undefined || this.#isBlocked) {
           let done = 0;
-          const { work, total } = (await this.#pageScanner()).learning(request);
+          const { work, total } = (await this.#page.scanner()).learning(request);
           const told = counted(work, (step) => onProgress((done += step) / total));
           return inSlices(told, this.#options.slices, isStopped);
         }
@@ -266,17 +262,18 @@ export class CpuBackend implements ExactBackend {
    * Who scans: workers, with the caller's thread in place of one of them where its part takes a few
    * ms. It need not be woken up, nor its answer be waited for: 0.6 ms of a single query of 3 ms.
    */
-  #crew(store: RowStore, cost: number): readonly number[] {
+  async #crew(store: RowStore, cost: number): Promise<readonly number[]> {
     const slots = this.#slotsFor(cost);
-    if (!this.#mayWorkInPage(store)) return slots;
     const { pageWork } = this.#options;
-    if (cost <= Math.min(LIMITS.pageAlone, pageWork)) return [PAGE];
-    return cost / slots.length <= pageWork ? [PAGE, ...slots.slice(1)] : slots;
+    const isAlone = cost <= Math.min(LIMITS.pageAlone, pageWork);
+    if ((!isAlone && cost / slots.length > pageWork) || !(await this.#mayWorkInPage(store))) return slots;
+    return isAlone ? [PAGE] : [PAGE, ...slots.slice(1)];
   }
 
-  /** Whether the caller's thread sees the rows and has kernels as fast as the workers'. */
-  #mayWorkInPage(store: RowStore): boolean {
-    return this.#simd !== "none" && !this.#isPagePlain && this.#sharesRows(store);
+  /** Whether the caller's thread sees the rows and has kernels as fast as the workers'. Where there are no workers it is asked anyway. */
+  async #mayWorkInPage(store: RowStore): Promise<boolean> {
+    if (this.#simd === "none" || !this.#sharesRows(store)) return false;
+    return this.#pool !== undefined && !this.#isBlocked && this.#page.isAsFast();
   }
 
   #sharesRows(store: RowStore): boolean {
@@ -349,48 +346,7 @@ export class CpuBackend implements ExactBackend {
         this.#stepDownToPage(cause);
       }
     }
-    const turn = this.#inPageTurn.then(() => this.#runInPage(store, work));
-    this.#inPageTurn = turn.catch(() => {}); // the caller sees the failure; the next task has its own turn
-    return { part, result: await turn, isInPage: true };
-  }
-
-  async #runInPage<T>(store: RowStore, work: Work<T>): Promise<T> {
-    const scanner = await this.#pageScanner();
-    this.#options.slices.reset();
-    for (let index = this.#inPageChunks.get(store.id) ?? 0; index < store.chunks.length; index++) {
-      const memory = store.chunks[index];
-      if (memory !== undefined) scanner.attachChunk(store.id, store.shape, index, memory);
-      this.#inPageChunks.set(store.id, index + 1);
-    }
-    scanner.setBasis(store.id, store.shape, store.basis);
-    return work.inPage(scanner);
-  }
-
-  /** Started once; where its code could not be loaded, the next call tries again. */
-  #pageScanner(): Promise<Scanner> {
-    this.#inPage ??= this.#startInPage().catch((error: unknown) => {
-      this.#inPage = undefined;
-      throw error;
-    });
-    return this.#inPage;
-  }
-
-  async #startInPage(): Promise<Scanner> {
-    const { kernels, slices, emit } = this.#options;
-    // What workers bring along themselves is loaded into the page only where the page does their work.
-    const { compileKernels, Scanner } = await import("./in-page.ts");
-    const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
-    if (kernels !== null && compiled.modules.owned === undefined) {
-      this.#isPagePlain = true;
-      emit({
-        code: "cpu-step-down",
-        level: "warning",
-        message:
-          "WASM could not be compiled in the page (a Content-Security-Policy without 'wasm-unsafe-eval', or no SIMD): plain JS is used, which is slower",
-        cause: compiled.problem,
-      });
-    }
-    return new Scanner(compiled.modules, this.#options.threads, slices);
+    return { part, result: await this.#page.run(store, work), isInPage: true };
   }
 
   #stepDownToPage(cause: WorkersBlockedError): void {

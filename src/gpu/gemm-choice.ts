@@ -4,8 +4,8 @@
  * the barrier-free kernels.
  */
 import type { Metric, Precision } from "../core/metric.ts";
+import { LateCode } from "../core/late-code.ts";
 import type { GemmVariants } from "./gemm-variants.ts";
-import { LateCode } from "./late-code.ts";
 import type { Pipelines } from "./pipelines.ts";
 import type { Gemm } from "./probe.ts";
 

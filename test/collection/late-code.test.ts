@@ -20,9 +20,9 @@ test("filters: what needs none goes on, and what was refused can be asked again"
   const vector = vectorOf(3);
 
   vi.doMock("../../src/collection/metadata-match.ts", offline);
-  await expect(collection.query({ vector, filter })).rejects.toThrow();
-  await expect(collection.count(filter)).rejects.toThrow();
-  await expect(collection.delete({ filter })).rejects.toThrow();
+  await expect(collection.query({ vector, filter })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  await expect(collection.count(filter)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
+  await expect(collection.delete({ filter })).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   expect(collection.size).toBe(20);
   expect((await collection.query({ vector, k: 1 })).matches[0]).toMatchObject({ id: "id-3" });
   await collection.upsert(recordsOf(20, 1));
@@ -45,7 +45,7 @@ test.each([
 ])("memory in %s: opens at the next call", async (_, open) => {
   const options = { readOnly: false, create: true, workerUrl: undefined };
   vi.doMock("../../src/storage/memory-driver.ts", offline);
-  await expect(open(":memory:", options)).rejects.toThrow();
+  await expect(open(":memory:", options)).rejects.toMatchObject({ code: "BACKEND_UNAVAILABLE" });
   vi.doUnmock("../../src/storage/memory-driver.ts");
   const driver = await open(":memory:", options);
   expect(driver.location).toBe(":memory:");
