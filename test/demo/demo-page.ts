@@ -57,7 +57,8 @@ export function definitionsOf(page: Page, text: string): Promise<string[]> {
 export async function definitionsFor(page: Page, query: string | RegExp): Promise<string[]> {
   const answered = expect.poll(() => page.locator("#definitions").getAttribute("data-answers"), { timeout: 20_000 });
   await (typeof query === "string" ? answered.toBe(query) : answered.toMatch(query));
-  return page.locator("#definitions h2").allInnerTexts();
+  // Not the rendered text: what is below the screen is not rendered.
+  return page.locator("#definitions h2").allTextContents();
 }
 
 export async function openEngineRoom(page: Page): Promise<void> {

@@ -103,16 +103,16 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
 
     test("shows which words were asked for", async () => {
       await lookUp(page, "fear of tight spaces");
-      expect(await page.locator("#definitions mark").allInnerTexts()).toContain("fear");
+      expect(await page.locator("#definitions mark").allTextContents()).toContain("fear");
     });
 
     test("filters by part of speech", async () => {
       await lookUp(page, "quick");
       await page.getByRole("radio", { name: "verb", exact: true }).check();
-      await expect.poll(() => page.locator(".definition .part").allInnerTexts()).toEqual(Array(20).fill("verb"));
+      await expect.poll(() => page.locator(".definition .part").allTextContents()).toEqual(Array(20).fill("verb"));
       await page.getByRole("radio", { name: "any" }).check();
       await expect
-        .poll(async () => new Set(await page.locator(".definition .part").allInnerTexts()).size)
+        .poll(async () => new Set(await page.locator(".definition .part").allTextContents()).size)
         .toBeGreaterThan(1);
     });
 
@@ -180,7 +180,7 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       const plain = await definitionsOf(page, "a large cat");
       await page.getByText("… but not like").click();
       await page.getByLabel("but not like").fill("a wild animal of Africa");
-      await expect.poll(() => page.locator("#definitions h2").allInnerTexts()).not.toEqual(plain);
+      await expect.poll(() => page.locator("#definitions h2").allTextContents()).not.toEqual(plain);
       expect(page.url()).toContain("not=a+wild+animal+of+Africa");
     });
 

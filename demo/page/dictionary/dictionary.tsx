@@ -33,7 +33,7 @@ export function Dictionary(): JSX.Element {
       const asked = askOf(location.hash);
       if (asked === undefined) return;
       ask.value = asked;
-      showsNot.value ||= asked.notText !== "";
+      showsNot.value = asked.notText !== "";
     };
     follow();
     // Back from another page: what was asked here still is.
