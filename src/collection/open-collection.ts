@@ -109,8 +109,9 @@ function checkedOptions(location: unknown, options: CollectionOptions): CheckedO
   return { readOnly, create, model: checkedModel(options.model), emit: safeSink(options.onEvent) };
 }
 
-/** Milliseconds after which a reader looks again at what a writer seems to be writing. */
+/** Milliseconds after which a reader looks again at what a writer seems to be writing: of each attempt before it so many, and at most. */
 const PAUSE_MS = 20;
+const MOST_PAUSE_MS = 200;
 
 class Opening {
   readonly #platform: CollectionPlatform;
@@ -140,7 +141,8 @@ class Opening {
         return this.#newIndex(settings);
       },
       options: { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) },
-      pause: () => new Promise((resolve) => void systemClock.after(PAUSE_MS, resolve)),
+      pause: (attempt) =>
+        new Promise((resolve) => void systemClock.after(Math.min(PAUSE_MS * attempt, MOST_PAUSE_MS), resolve)),
     });
   }
 

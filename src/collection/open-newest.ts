@@ -38,8 +38,8 @@ export interface OpenParts {
   /** Makes the index of a collection; throws where the caller's options are not the collection's. */
   readonly newIndex: (settings: CollectionSettings) => Promise<StoredIndex>;
   readonly options: AddOptions;
-  /** Waits a moment, for another one's write to end. */
-  readonly pause: () => Promise<void>;
+  /** Waits a moment, for another one's write to end; longer after each attempt. */
+  readonly pause: (attempt: number) => Promise<void>;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function openNewest(parts: OpenParts): Promise<Opened | undefined> 
       return opened;
     }
     await opened?.records.close();
-    await pause();
+    await pause(attempt);
   }
 }
 

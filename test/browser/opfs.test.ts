@@ -124,7 +124,7 @@ describe.skipIf(!browserAvailable())("collections in headless Chromium", () => {
       const opened = await reader.evaluate(() => opfsApi.open("r", "opfs:busy", { readOnly: true }));
       if ("code" in opened) {
         // Before the first checkpoint was there.
-        expect(opened.code).toBe("NOT_FOUND");
+        expect(opened).toMatchObject({ code: "NOT_FOUND" });
         continue;
       }
       expect(opened.recovered).toBe(false);
