@@ -109,8 +109,9 @@ function checkedOptions(location: unknown, options: CollectionOptions): CheckedO
   return { readOnly, create, model: checkedModel(options.model), emit: safeSink(options.onEvent) };
 }
 
-/** Milliseconds after which a reader looks again at what a writer seems to be writing: of each attempt before it so many, and at most. */
+/** Milliseconds after which a reader looks again at what a writer seems to be writing: a few times soon, then ever later. */
 const PAUSE_MS = 20;
+const SOON = 5;
 const MOST_PAUSE_MS = 200;
 
 class Opening {
@@ -141,8 +142,10 @@ class Opening {
         return this.#newIndex(settings);
       },
       options: { ...(signal === undefined ? {} : { signal }), ...(onProgress === undefined ? {} : { onProgress }) },
-      pause: (attempt) =>
-        new Promise((resolve) => void systemClock.after(Math.min(PAUSE_MS * attempt, MOST_PAUSE_MS), resolve)),
+      pause: (attempt) => {
+        const ms = Math.min(PAUSE_MS * Math.max(1, attempt - SOON), MOST_PAUSE_MS);
+        return new Promise((resolve) => void systemClock.after(ms, resolve));
+      },
     });
   }
 

@@ -63,14 +63,21 @@ export async function openNewest(parts: OpenParts): Promise<Opened | undefined> 
       await search.closeUnused();
     }
     if (opened !== undefined && opened.recovered === undefined) return opened;
-    const mayPass = driver.isReadOnly && (search.isMissingFiles || (await driver.isLocked()));
-    if (!mayPass || attempt === STORAGE_LIMITS.openAttempts) {
+    const most = await attemptsOf(driver, search.isMissingFiles);
+    if (attempt >= most) {
       if (opened === undefined) throw search.error();
       return opened;
     }
     await opened?.records.close();
     await pause(attempt);
   }
+}
+
+/** How often to look at what seems damaged: a writer sees what is there. */
+async function attemptsOf(driver: StorageDriver, isMissingFiles: boolean): Promise<number> {
+  if (!driver.isReadOnly) return 1;
+  if (await driver.isLocked()) return STORAGE_LIMITS.openAttemptsBesideWriter;
+  return isMissingFiles ? STORAGE_LIMITS.openAttempts : 1;
 }
 
 interface Names {

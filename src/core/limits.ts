@@ -251,6 +251,7 @@ export const STORAGE_LIMITS: Readonly<
     | "compactRows"
     | "scanBatch"
     | "openAttempts"
+    | "openAttemptsBesideWriter"
     | "storagePieceBytes"
     | "storagePiecesInFlight"
     | "memoryFileFirstBytes"
@@ -301,8 +302,10 @@ export const STORAGE_LIMITS: Readonly<
   compactRows: 64,
   /** Records of a batch of `scan` by default. */
   scanBatch: 1000,
-  /** Times that a reader looks at what a writer is changing: with growing pauses about three seconds, which outlast a checkpoint on a busy machine. */
-  openAttempts: 20,
+  /** Times that a reader looks when the files it was told of are gone: a writer that is no more compacted meanwhile. */
+  openAttempts: 5,
+  /** Times that it looks while a writer is there: with growing pauses two to three seconds, which outlast a checkpoint on a busy machine. */
+  openAttemptsBesideWriter: 20,
 
   /** Bytes of one request to a file: what a thread of Node's pool, an OPFS worker or the page copies in one stretch (1–13 ms on a 2-core EPYC, first touch of the memory included). */
   storagePieceBytes: 4 * MiB,
