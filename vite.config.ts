@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { defineConfig, type UserConfig } from "vite";
-import { assemblyScript, inlineSource, leanShaders, moduleFile, standaloneFiles } from "./vite.plugins.ts";
+import { assemblyScript, executable, inlineSource, leanShaders, moduleFile, standaloneFiles } from "./vite.plugins.ts";
 
 const path = (relative: string): string => fileURLToPath(new URL(relative, import.meta.url));
 
@@ -11,6 +11,7 @@ const config: UserConfig = defineConfig({
     inlineSource(),
     moduleFile(),
     leanShaders(),
+    executable("cli.js"),
     standaloneFiles({
       worker: path("src/worker.ts"),
       kernels: path("src/cpu/assembly/index.ts"),

@@ -4,7 +4,7 @@
  * to find a second file; the same bytes are emitted as files too, for pages whose policy forbids
  * inlined code.
  */
-import { mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 import { pathToFileURL } from "node:url";
 import { deflateRawSync } from "node:zlib";
@@ -192,6 +192,17 @@ export function standaloneFiles(files: { worker: string; kernels: string; relaxe
       const relaxed = await compile(files.relaxedKernels, "relaxed-simd");
       // One file for both builds; src/cpu/kernel-bytes.ts takes them apart.
       this.emitFile({ type: "asset", fileName: "kernels.wasm", source: withCustomSection(simd, "relaxed", relaxed) });
+    },
+  };
+}
+
+/** Lets a built file be run by its name, as npm does on installing: in a clone each build writes it anew. */
+export function executable(fileName: string): Plugin {
+  return {
+    name: "nearfield:executable",
+    apply: "build",
+    writeBundle({ dir }) {
+      chmodSync(join(dir ?? "dist", fileName), 0o755);
     },
   };
 }

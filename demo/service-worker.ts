@@ -20,6 +20,9 @@ const PREFIX = "nearfield-demo-";
 const CACHE: string = PREFIX + build.name;
 const PAGE = "./";
 
+/** Many hosts vary their answers by Origin, which the page's scripts are asked for with and these files were kept without. */
+const ANYHOW: CacheQueryOptions = { ignoreVary: true };
+
 /** Addresses of the page: nothing else on the host is ours to answer. */
 const pages: ReadonlySet<string> = new Set([PAGE, "./index.html"].map(addressOf));
 /** Addresses of this build's files: only these are kept. */
@@ -72,13 +75,13 @@ async function forgetOlder(): Promise<void> {
 
 /** The kept page: it goes with the kept files. */
 async function page(request: Request): Promise<Response> {
-  return (await (await caches.open(CACHE)).match(addressOf(PAGE))) ?? fetch(request);
+  return (await (await caches.open(CACHE)).match(addressOf(PAGE), ANYHOW)) ?? fetch(request);
 }
 
 /** The kept file, or the host's, which is answered at once and kept meanwhile: `keeping` gets what to wait for. */
 async function file(request: Request, keeping: (kept: Promise<void>) => void): Promise<Response> {
   const cache = await caches.open(CACHE);
-  const kept = await cache.match(request);
+  const kept = await cache.match(request, ANYHOW);
   if (kept !== undefined) return kept;
   const response = await fetch(request);
   // A full disk only means that the file is loaded again next time.

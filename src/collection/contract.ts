@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The public contract of a collection: what callers give and get. Types only. */
 import type { EngineEvent } from "../core/events.ts";
 import type { VectorInput } from "../core/matrix.ts";

@@ -74,7 +74,8 @@ export interface Filter {
   readonly $and?: readonly Filter[];
   readonly $or?: readonly Filter[];
   readonly $not?: Filter;
-  readonly [key: string]: FilterValue | FilterOperators | Filter | readonly Filter[];
+  /** `undefined` only because the three keys above may be absent: given, it is INVALID_FILTER. */
+  readonly [key: string]: FilterValue | FilterOperators | Filter | readonly Filter[] | undefined;
 }
 
 /** A filter that was checked. Immutable; may be used with any table, any number of times. */

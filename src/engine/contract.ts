@@ -1,3 +1,4 @@
+/// <reference lib="esnext.disposable" preserve="true" />
 /** The public contract of an index: what callers give and get. Types only. */
 import type { BackendInfo, CpuStats, GpuStats } from "../core/backend.ts";
 import type { EngineEvent } from "../core/events.ts";

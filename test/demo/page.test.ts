@@ -35,8 +35,8 @@ const PHRASES: readonly (readonly [phrase: string, word: string])[] = [
 
 const folder = join(process.cwd(), ".cache", `demo-page-${process.pid}`);
 const MOST_CODE_BYTES = 150_000;
-/** What GitHub Pages says of every file. */
-const HEADERS = { "cache-control": "max-age=600" };
+/** What GitHub Pages says of every file, and what vite's preview does. */
+const HEADERS = { "cache-control": "max-age=600", vary: "Origin" };
 const complaints: string[] = [];
 let server: StaticServer;
 

@@ -241,12 +241,11 @@ describe("installed, in TypeScript", () => {
     const config = join(bare, `tsconfig.${moduleResolution}.json`);
     const compilerOptions = {
       target: "es2022",
-      lib: ["ES2022", "DOM", "ESNext.Disposable"],
       module,
       moduleResolution,
       types: [],
       strict: true,
-      skipLibCheck: true,
+      skipLibCheck: false,
       noEmit: true,
     };
     await placeFixtures(bare, { "types.mts": "types.mts" });
