@@ -79,7 +79,8 @@ export function Dictionary(): JSX.Element {
 
   const { text, notText, examples, part } = ask.value;
   const isEmpty = text === "" && examples.length === 0;
-  const isOnlyDisliked = text.trim() === "" && !examples.some(({ isLiked }) => isLiked) && (notText !== "" || !isEmpty);
+  const isDisliking = notText.trim() !== "" || examples.length > 0;
+  const isOnlyDisliked = isDisliking && text.trim() === "" && !examples.some(({ isLiked }) => isLiked);
   return (
     <section class="dictionary" onKeyDown={(event) => moveFocus(event, input.current, list.current)}>
       <h1>The word for it</h1>
