@@ -2,8 +2,10 @@
 import { Command } from "commander";
 import type { Collection, VectorRecord } from "../collection/contract.ts";
 import type { Filter } from "../collection/filter.ts";
+import { companionName } from "../io/companion.ts";
 import { checkIsFree } from "../io/file-output.ts";
-import { type ColumnKind, companionName, noteColumns, openSink, type SinkRows } from "../io/vector-sink.ts";
+import { MetadataColumns } from "../io/metadata-columns.ts";
+import { openSink, type SinkRows } from "../io/vector-sink.ts";
 import { filterJson } from "./arguments.ts";
 import { CommandFailure } from "./failure.ts";
 import { ProgressBar } from "./progress.ts";
@@ -47,9 +49,9 @@ async function runExport(collection: Collection, options: ExportOptions, termina
     await checkIsFree(to);
     if (companion !== undefined) await checkIsFree(companion);
   }
-  const columns = new Map<string, ColumnKind>();
+  const columns = new MetadataColumns();
   for await (const records of collection.scan(scan)) {
-    for (const { metadata } of records) if (metadata !== undefined) noteColumns(columns, metadata);
+    for (const { metadata } of records) if (metadata !== undefined) columns.note(metadata);
   }
   const { dimensions } = collection;
   const sink = await openSink(to, { dimensions, columns, idField, vectorField });

@@ -3,33 +3,18 @@
  * next begins. How far it came stands in a file beside the collection, so that the same command
  * goes on after a kill; the group that was under way is written again, which changes nothing.
  */
-import { appendFile, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
-import { basename, resolve } from "node:path";
+import { rm, stat } from "node:fs/promises";
+import { resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Collection, ModelFingerprint, VectorRecord } from "../collection/contract.ts";
-import type { Metadata } from "../collection/metadata.ts";
-import { NearfieldError } from "../core/errors.ts";
-import type { Metric, Precision } from "../core/metric.ts";
+import type { Collection } from "../collection/contract.ts";
+import { companionName } from "../io/companion.ts";
 import { openVectors } from "../io/open-source.ts";
-import type { FieldNames, VectorBatch, VectorSource } from "../io/vector-source.ts";
+import type { FieldNames } from "../io/vector-source.ts";
 import { atLeastOne, modelName } from "./arguments.ts";
-import { CommandFailure } from "./failure.ts";
-import { ProgressBar } from "./progress.ts";
+import { Importer, type ImportOptions, type NumberedSource } from "./importer.ts";
+import { Journey } from "./import-journey.ts";
 import type { Terminal } from "./terminal.ts";
 import { withCollection } from "./with-collection.ts";
-
-interface ImportOptions {
-  readonly into: string;
-  readonly idField?: string;
-  readonly vectorField?: string;
-  readonly metric?: Metric;
-  readonly precision?: Precision;
-  readonly model?: ModelFingerprint;
-  readonly onInvalid: "skip" | "reject";
-  readonly group: number;
-  readonly rejects?: string;
-  readonly json?: boolean;
-}
 
 export function importCommand(terminal: Terminal): Command {
   return new Command("import")
@@ -61,200 +46,77 @@ export function importCommand(terminal: Terminal): Command {
     .action((files: readonly string[], options: ImportOptions) => runImport(files, options, terminal));
 }
 
-/** How far an import came. */
-interface Checkpoint {
-  /** What is imported, and how: another import does not go on from here. */
-  readonly facts: string;
-  readonly file: number;
-  readonly row: number;
-  readonly written: number;
-  readonly rejected: number;
-}
-
 async function runImport(files: readonly string[], options: ImportOptions, terminal: Terminal): Promise<void> {
-  const sources = files.length;
-  const rejects = options.rejects ?? `${options.into}.rejects.jsonl`;
-  const progress = new Journey(`${options.into}.import.json`, await factsOf(files, options));
-  let state = await progress.load();
-  const isResumed = state.file > 0 || state.row > 0;
-  if (isResumed) terminal.tell(`nearfield: going on with ${files[state.file] ?? ""} at row ${state.row}`);
+  const { into, metric, precision, model } = options;
+  const rejects = options.rejects ?? `${into}.rejects.jsonl`;
+  const progress = new Journey(`${into}.import.json`, await factsOf(files, options));
+  const from = await progress.load();
+  if (from.file > 0 || from.row > 0)
+    terminal.tell(`nearfield: going on with ${files[from.file] ?? ""} at row ${from.row}`);
   else await rm(rejects, { force: true });
-  const first = await openVectors(files[state.file] ?? "", { fields: fieldsOf(options) });
-  const { dimensions } = first;
-  await first.close();
-  const { metric, precision, model } = options;
-  const settings = {
-    create: true,
-    dimensions,
-    backend: "cpu",
-    ...(metric === undefined ? {} : { metric }),
-    ...(precision === undefined ? {} : { precision }),
-    ...(model === undefined ? {} : { model }),
-  } as const;
-  await withCollection(options.into, settings, terminal, async (collection) => {
-    while (state.file < sources) {
-      const done = await importFile(collection, files[state.file] ?? "", sources > 1, state, {
-        options,
-        rejects,
-        progress,
-        terminal,
-      });
-      state = Object.assign(done, { file: done.file + 1, row: 0 });
-    }
-    await progress.end();
-    const { written, rejected } = state;
-    const report = {
-      collection: options.into,
-      records: collection.size,
-      version: collection.version,
-      written,
-      rejected,
-    };
-    const text = `${written.toLocaleString("en")} records written, ${rejected.toLocaleString("en")} rejected${rejected > 0 ? ` (${rejects})` : ""}; ${options.into} holds ${collection.size.toLocaleString("en")}, version ${collection.version}\n`;
-    await terminal.out(options.json === true ? `${JSON.stringify(report)}\n` : text);
-  });
+  const sources = sourcesOf(files, from.file, { id: options.idField, vector: options.vectorField }, terminal);
+  const isNew = (await stateOf(into)) === undefined;
+  let opened: Collection | undefined;
+  try {
+    const first = await sources.next();
+    const settings = {
+      create: true,
+      dimensions: first.value?.source.dimensions ?? 0,
+      backend: "cpu",
+      ...(metric === undefined ? {} : { metric }),
+      ...(precision === undefined ? {} : { precision }),
+      ...(model === undefined ? {} : { model }),
+    } as const;
+    await withCollection(into, settings, terminal, async (collection) => {
+      opened = collection;
+      const importer = new Importer(
+        collection,
+        { options, rejects, progress, terminal, isOneOfMany: files.length > 1 },
+        from,
+      );
+      for (let next = first; next.done !== true; next = await sources.next()) await importer.takeFile(next.value);
+      await progress.end();
+      await terminal.out(importer.told);
+    });
+  } catch (error) {
+    // What it made, and put no record into, must not stay: its metric and precision would refuse the corrected command.
+    if (isNew && opened?.version === 0) await rm(into, { recursive: true, force: true });
+    throw error;
+  } finally {
+    await sources.return();
+  }
 }
 
-function fieldsOf({ idField, vectorField }: ImportOptions): FieldNames {
-  return { id: idField, vector: vectorField };
+/** The files from number `first` on, each open until the next is asked for. */
+async function* sourcesOf(
+  files: readonly string[],
+  first: number,
+  fields: FieldNames,
+  terminal: Terminal,
+): AsyncGenerator<NumberedSource, void, void> {
+  for (let file = first; file < files.length; file++) {
+    const source = await openVectors(files[file] ?? "", { fields, takesCompanion: true });
+    try {
+      if (source.companion !== undefined) terminal.tell(`nearfield: ids and metadata come from ${source.companion}`);
+      yield { file, source };
+    } finally {
+      await source.close();
+    }
+  }
 }
 
 async function factsOf(
   files: readonly string[],
   { into, idField, vectorField, onInvalid }: ImportOptions,
 ): Promise<string> {
-  const stats = await Promise.all(files.map((file) => stat(file).catch(() => undefined)));
-  const told = files.map((file, i) => [resolve(file), stats[i]?.size, stats[i]?.mtimeMs]);
+  const told = await Promise.all(
+    files.map(async (file) => [resolve(file), await stateOf(file), await stateOf(companionName(file))]),
+  );
   return JSON.stringify([told, resolve(into), idField, vectorField, onInvalid]);
 }
 
-async function importFile(
-  collection: Collection,
-  path: string,
-  isOneOfMany: boolean,
-  from: Checkpoint,
-  {
-    options,
-    rejects,
-    progress,
-    terminal,
-  }: { options: ImportOptions; rejects: string; progress: Journey; terminal: Terminal },
-): Promise<Checkpoint> {
-  const source = await openVectors(path, { fields: fieldsOf(options) });
-  const bar = new ProgressBar(terminal, basename(path), "records", source.rowCount, from.row);
-  let state = from;
-  try {
-    checkWidth(source, collection);
-    for await (const batch of source.batches({ from: from.row, size: options.group })) {
-      if (terminal.interrupted.aborted) {
-        throw new CommandFailure(
-          `interrupted at row ${state.row} of ${path}; what came before is durable, and the same command goes on from there`,
-        );
-      }
-      const rejected = await importBatch(collection, path, batch, isOneOfMany, options);
-      if (rejected.length > 0) await appendFile(rejects, rejected.map((line) => `${JSON.stringify(line)}\n`).join(""));
-      state = {
-        facts: from.facts,
-        file: from.file,
-        row: batch.first + batch.count,
-        written: state.written + batch.count - rejected.length,
-        rejected: state.rejected + rejected.length,
-      };
-      await progress.save(state);
-      bar.show(state.row);
-    }
-    return state;
-  } finally {
-    bar.stop();
-    await source.close();
-  }
-}
-
-function checkWidth({ path, dimensions }: VectorSource, collection: Collection): void {
-  if (dimensions === collection.dimensions) return;
-  throw new NearfieldError("INVALID_DIMENSIONS", {
-    got: `${path} with vectors of ${dimensions} elements`,
-    expected: `${collection.dimensions}, as ${collection.location} has`,
-    remedy: "give files of one width, or import into another collection",
-  });
-}
-
-interface Rejected {
-  readonly file: string;
-  readonly row?: number;
-  readonly id?: string;
-  readonly reason: string;
-}
-
-/** Writes a batch as one version; tells of what was left out. */
-async function importBatch(
-  collection: Collection,
-  path: string,
-  batch: VectorBatch,
-  isOneOfMany: boolean,
-  { onInvalid, model }: ImportOptions,
-): Promise<Rejected[]> {
-  const [bad] = batch.rejected;
-  if (bad !== undefined && onInvalid === "reject") {
-    throw new NearfieldError("INVALID_VECTOR", {
-      got: `row ${bad.row} of ${path}: ${bad.reason}`,
-      expected: "a record with a vector in every row",
-      remedy: "repair it, or give --on-invalid skip",
-      details: bad,
-    });
-  }
-  const records = recordsOf(collection.dimensions, path, batch, isOneOfMany);
-  const { rejected } = await collection.upsert(records, { onInvalid, ...(model === undefined ? {} : { model }) });
-  return [
-    ...batch.rejected.map(({ row, reason }) => ({ file: path, row, reason })),
-    ...rejected.map(({ id, reason }) => ({ file: path, id, reason })),
-  ];
-}
-
-function* recordsOf(
-  dimensions: number,
-  path: string,
-  { rows, vectors, ids, metadata }: VectorBatch,
-  isOneOfMany: boolean,
-): Generator<VectorRecord, void, void> {
-  // Numbers of rows name records of one file only.
-  const prefix = isOneOfMany ? `${basename(path)}:` : "";
-  for (const [i, row] of rows.entries()) {
-    const fields = metadata?.[i];
-    yield {
-      id: ids?.[i] ?? `${prefix}${row}`,
-      vector: vectors.subarray(i * dimensions, (i + 1) * dimensions),
-      ...(fields === undefined ? {} : { metadata: { ...fields } as Metadata }),
-    };
-  }
-}
-
-/** The file that says how far an import came; replaced as a whole, gone when the import is done. */
-class Journey {
-  readonly #path: string;
-  readonly #facts: string;
-
-  constructor(path: string, facts: string) {
-    this.#path = path;
-    this.#facts = facts;
-  }
-
-  async load(): Promise<Checkpoint> {
-    const none = { facts: this.#facts, file: 0, row: 0, written: 0, rejected: 0 };
-    try {
-      const found = JSON.parse(await readFile(this.#path, "utf8")) as Checkpoint;
-      return found.facts === this.#facts ? found : none;
-    } catch {
-      return none; // there is none, or a kill left it unreadable: then all is written again, which changes nothing
-    }
-  }
-
-  async save(state: Checkpoint): Promise<void> {
-    await writeFile(`${this.#path}.partial`, JSON.stringify(state));
-    await rename(`${this.#path}.partial`, this.#path);
-  }
-
-  async end(): Promise<void> {
-    await rm(this.#path, { force: true });
-  }
+/** Size and time of what may be there. */
+async function stateOf(path: string | undefined): Promise<readonly [size: number, mtimeMs: number] | undefined> {
+  const found = path === undefined ? undefined : await stat(path).catch(() => undefined);
+  return found === undefined ? undefined : [found.size, found.mtimeMs];
 }

@@ -22,7 +22,8 @@ export function noSuchVersion(versionOrTag: unknown, known: string): NearfieldEr
   return new NearfieldError("NOT_FOUND", {
     got: typeof versionOrTag === "number" ? `version ${versionOrTag}` : `the tag ${describe(versionOrTag)}`,
     expected: known,
-    remedy: "see versions() and tags(); compaction drops versions that neither a tag nor keepVersions keeps",
+    remedy:
+      "see which versions and tags there are; compaction drops versions that neither a tag nor keepVersions keeps",
     details: { versionOrTag },
   });
 }
@@ -31,7 +32,7 @@ export function noSuchRecord(id: string): NearfieldError {
   return new NearfieldError("NOT_FOUND", {
     got: `like: ${describe(id)}, an id that is not there`,
     expected: "the id of a record",
-    remedy: "query by vector, or check the id with get()",
+    remedy: "give the id of a record that is there, or query by vector",
     details: { id },
   });
 }

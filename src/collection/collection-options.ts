@@ -39,6 +39,7 @@ export function checkedUpsert(records: unknown, options: UpsertOptions): Pick<Ch
   checkObject("upsert options", options);
   checkSignal(options.signal);
   checkCallback("onProgress", options.onProgress);
+  checkCallback("onReject", options.onReject);
   const isIterable =
     typeof records === "object" && records !== null && (Symbol.iterator in records || Symbol.asyncIterator in records);
   if (!isIterable) {

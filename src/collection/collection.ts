@@ -149,6 +149,7 @@ export class StoredCollection implements Collection {
       ...checked,
       signal: options.signal,
       onTaken: (done) => options.onProgress?.({ done, total }),
+      onReject: options.onReject,
     });
   }
 

@@ -60,6 +60,8 @@ export interface UpsertOptions {
   readonly model?: ModelFingerprint;
   /** Gives up (ABORTED), nothing is written; without effect once the records are being committed. */
   readonly signal?: AbortSignal;
+  /** Called for each record that `onInvalid: "skip"` leaves out, with its number among those of the call, from 0. */
+  readonly onReject?: (rejection: { readonly position: number; readonly id: string; readonly reason: string }) => void;
   /** Records taken in so far; `total` where the records are an array. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number | undefined }) => void;
 }

@@ -13,7 +13,7 @@ import type { CollectionSettings } from "../storage/manifest.ts";
 import type { RecordBatch, TextColumn } from "../storage/record-batch.ts";
 import { selectRecords } from "../storage/record-selection.ts";
 import type { SegmentRef } from "../storage/segment-facts.ts";
-import type { VectorRecord } from "./contract.ts";
+import type { UpsertOptions, VectorRecord } from "./contract.ts";
 import { IdTable, idProblem } from "./id-table.ts";
 import { checkMetadata } from "./metadata.ts";
 import type { NewSegment, SegmentStore } from "./segment-store.ts";
@@ -41,6 +41,15 @@ export interface Staged {
 interface Refusal {
   readonly code: ErrorCode;
   readonly reason: string;
+}
+
+/** How records are taken in. */
+export interface TakeOptions {
+  readonly skipsInvalid: boolean;
+  readonly signal: AbortSignal | undefined;
+  /** Records so far. */
+  readonly onTaken: (done: number) => void;
+  readonly onReject: UpsertOptions["onReject"];
 }
 
 export class Staging {
@@ -73,10 +82,7 @@ export class Staging {
   }
 
   /** Takes in all records. Rejects with what is wrong with the first bad one, unless `skipsInvalid`; as the iterable does; ABORTED. */
-  async takeAll(
-    records: Iterable<VectorRecord> | AsyncIterable<VectorRecord>,
-    options: { skipsInvalid: boolean; signal: AbortSignal | undefined; onTaken: (done: number) => void },
-  ): Promise<void> {
+  async takeAll(records: Iterable<VectorRecord> | AsyncIterable<VectorRecord>, options: TakeOptions): Promise<void> {
     const { signal } = options;
     const take = async (record: unknown): Promise<void> => {
       const turn = this.#slices.take(this.#cost(record));
@@ -86,7 +92,7 @@ export class Staging {
       }
       if (signal?.aborted === true) throw abortedError(signal);
       const refusal = this.#take(record);
-      if (refusal !== undefined) this.#refuse(record, refusal, options.skipsInvalid);
+      if (refusal !== undefined) this.#refuse(record, refusal, options);
       this.#position++;
       if (this.#isFull) await this.#flush();
     };
@@ -154,10 +160,12 @@ export class Staging {
     return undefined;
   }
 
-  #refuse(record: unknown, { code, reason }: Refusal, skips: boolean): void {
+  #refuse(record: unknown, { code, reason }: Refusal, { skipsInvalid, onReject }: TakeOptions): void {
     const id: unknown = typeof record === "object" && record !== null ? Reflect.get(record, "id") : undefined;
-    if (skips) {
-      this.#rejected.push({ id: typeof id === "string" ? id.slice(0, ID_SHOWN) : describe(id), reason });
+    if (skipsInvalid) {
+      const rejected = { id: typeof id === "string" ? id.slice(0, ID_SHOWN) : describe(id), reason };
+      this.#rejected.push(rejected);
+      onReject?.({ position: this.#position, ...rejected });
       return;
     }
     throw new NearfieldError(code, {

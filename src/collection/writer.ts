@@ -26,7 +26,7 @@ import type { DeleteResult, UpsertResult, VectorRecord } from "./contract.ts";
 import type { CurrentRecords } from "./current-records.ts";
 import type { CompiledFilter } from "./filter.ts";
 import type { SegmentStore } from "./segment-store.ts";
-import { type Staged, Staging } from "./staging.ts";
+import { type Staged, Staging, type TakeOptions } from "./staging.ts";
 import { matchBits } from "./matching.ts";
 import type { VersionLog } from "./version-log.ts";
 
@@ -44,11 +44,8 @@ export interface WriterParts {
   readonly reload: () => Promise<void>;
 }
 
-export interface Intake {
+export interface Intake extends TakeOptions {
   readonly mode: UpsertMode;
-  readonly skipsInvalid: boolean;
-  readonly signal: AbortSignal | undefined;
-  readonly onTaken: (done: number) => void;
 }
 
 /** A change that waits for its turn, and is told once how it went. */

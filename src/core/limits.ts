@@ -367,7 +367,11 @@ export const IO_LIMITS = {
   /** Rows, and bytes unpacked, of a Parquet row group: it is read as a whole. */
   groupRows: 16_777_216,
   groupBytes: 1_073_741_824,
-  /** Time without an answer or a sign of progress (a page, a record batch) after which a decoder counts as hung. A page is 1 MiB, some 20 ms. */
+  /** Bytes that are read from a disk at once: seconds of the slowest, so that waiting shows progress. */
+  readBytes: 33_554_432,
+  /** Reads of an Arrow file without a record batch: four a message, so some 5,000 dictionaries. A damaged length may lead back. */
+  arrowReads: 20_000,
+  /** Time without an answer or a sign of progress (a piece read, a page, a record batch) after which a decoder counts as hung. A page is 1 MiB, some 20 ms. */
   decoderSilenceMs: 60_000,
   /** Time between two signs of progress. */
   decoderProgressMs: 100,

@@ -2,13 +2,15 @@
  * Arrow IPC files by apache-arrow, an optional dependency: ids as Utf8, vectors as lists of float32
  * of one size, one column for each key of the metadata, without dictionaries. Mixed and listed
  * values are JSON text, which the field's metadata says (`JSON_TEXT`), so that arrow.ts reads values
- * again. An append is a record batch, and goes to the file at once: only the
+ * again, and one more column names what is null. An append is a record batch, and goes to the file at once: only the
  * place of each batch is kept, for the footer.
  */
 import type { Data, Field, RecordBatch, Schema } from "apache-arrow";
+import { describe, NearfieldError } from "../core/errors.ts";
 import { apacheArrow, JSON_TEXT } from "./arrow.ts";
 import { FileOutput } from "./file-output.ts";
-import type { ColumnKind, SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
+import { type ColumnKind, type MetadataColumns, NULLS_COLUMN, nullsOf, valueOf } from "./metadata-columns.ts";
+import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 type Arrow = typeof import("apache-arrow");
 
@@ -18,11 +20,12 @@ export async function openArrowSink(
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
   const arrow = await apacheArrow({ path });
-  const metadata = [...columns].filter(([name]) => name !== idField && name !== vectorField);
+  columns.checkNames(path, (name) => ["", idField, vectorField, NULLS_COLUMN].includes(name));
   const schema = new arrow.Schema([
     new arrow.Field(idField, new arrow.Utf8(), false),
     new arrow.Field(vectorField, new arrow.FixedSizeList(dimensions, elementOf(arrow)), false),
-    ...metadata.map(([name, kind]) => fieldOf(arrow, name, kind)),
+    ...columns.kinds.map(([name, kind]) => fieldOf(arrow, name, kind)),
+    ...(columns.hasNulls ? [fieldOf(arrow, NULLS_COLUMN, "json")] : []),
   ]);
   let made: Uint8Array[] = [];
   /** What the writer writes to: the library's own queue gives no sign of being empty. */
@@ -41,7 +44,8 @@ export async function openArrowSink(
   writer.reset(new Pieces(), schema);
   return {
     async append(rows) {
-      writer.write(batchOf(arrow, schema, rows, dimensions, metadata));
+      checkIds(path, rows.ids);
+      writer.write(batchOf(arrow, schema, rows, dimensions, columns));
       await drain();
     },
     async finish() {
@@ -51,6 +55,17 @@ export async function openArrowSink(
     },
     abort: () => output.abort(),
   };
+}
+
+/** Decoders drop a byte order mark at the front of a text, apache-arrow's among them. */
+function checkIds(path: string, ids: readonly string[]): void {
+  const marked = ids.find((id) => id.startsWith("\uFEFF"));
+  if (marked === undefined) return;
+  throw new NearfieldError("INVALID_OPTION", {
+    got: `the id ${describe(marked)}, which begins with a byte order mark, for ${path}`,
+    expected: "ids that an Arrow file's readers give back as they are",
+    remedy: "write another format, such as JSON lines or Parquet",
+  });
 }
 
 function elementOf({ Field, Float32 }: Arrow): Field {
@@ -78,7 +93,7 @@ function batchOf(
   schema: Schema,
   { count, vectors, ids, metadata }: SinkRows,
   dimensions: number,
-  columns: readonly (readonly [name: string, kind: ColumnKind])[],
+  columns: MetadataColumns,
 ): RecordBatch {
   const { makeData, FixedSizeList, Float32, RecordBatch: Batch, Struct } = arrow;
   const elements = makeData({ type: new Float32(), length: count * dimensions, nullCount: 0, data: vectors.slice() });
@@ -86,13 +101,22 @@ function batchOf(
   const children: Data[] = [
     textsOf(arrow, ids),
     makeData(lists),
-    ...columns.map(([name, kind]) =>
+    ...columns.kinds.map(([name, kind]) =>
       columnOf(
         arrow,
         kind,
-        metadata.map((fields) => fields?.[name] ?? null),
+        metadata.map((fields) => valueOf(fields, name) ?? null),
       ),
     ),
+    ...(columns.hasNulls
+      ? [
+          columnOf(
+            arrow,
+            "json",
+            metadata.map((fields) => nullsOf(fields) ?? null),
+          ),
+        ]
+      : []),
   ];
   return new Batch(schema, makeData({ type: new Struct(schema.fields), length: count, nullCount: 0, children }));
 }

@@ -3,13 +3,13 @@
  * one of ids where there is one, others are metadata. Texts whose field says that they are JSON
  * become the values that they stand for.
  */
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 import type { RecordBatch as ArrowBatch, RecordBatchReader } from "apache-arrow";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
-import { corrupt, type FileBytes, unsupported } from "./file-bytes.ts";
+import { corrupt, type FileBytes, undecodable, unsupported } from "./file-bytes.ts";
 import { plainValues } from "./plain-values.ts";
-import { fieldNames, type Fields, firstOf, recordBatches, widthAmong } from "./record-batch.ts";
+import { fieldNames, type Fields, probedWidth, recordBatches } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 /**
@@ -22,7 +22,7 @@ export const JSON_TEXT = ["nearfield:text", "json"] as const;
 export async function arrowSource(file: FileBytes, fields: FieldNames, onProgress: () => void): Promise<VectorSource> {
   const names = fieldNames(fields);
   const records = (): AsyncGenerator<Fields, void, void> => recordsOf(file, onProgress);
-  const dimensions = widthAmong(file, await firstOf(records(), IO_LIMITS.probedRows), names);
+  const dimensions = await probedWidth(file, records(), names);
   return {
     path: file.path,
     format: "arrow",
@@ -51,11 +51,11 @@ export async function apacheArrow(file: { readonly path: string }): Promise<type
 async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerator<Fields, void, void> {
   const { RecordBatchReader: Reader } = await apacheArrow(file);
   // By handle record batches are read one by one; of a stream of bytes the library reads a file to its end first.
-  const handle = await open(file.path, "r");
+  const handle = new GuardedHandle(file, await open(file.path, "r"));
   let reader: RecordBatchReader | undefined;
   let rows = 0;
   try {
-    reader = await Reader.from(handle);
+    reader = await Reader.from(handle as unknown as FileHandle); // of a handle the library uses what this one has
     await reader.open();
     for await (const batch of reader as AsyncIterable<ArrowBatch>) {
       // A row has a byte at least. A damaged length or place of a batch would be read over and over.
@@ -64,6 +64,7 @@ async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerat
         throw corrupt(file, undefined, `at most ${file.size} rows, one a byte, not ${rows}`);
       for (let row = 0; row < batch.numRows; row++) yield recordOf(batch, row);
       if (batch.numRows > 0) onProgress();
+      handle.isFruitful();
     }
   } catch (cause) {
     throw problemOf(file, cause);
@@ -73,12 +74,57 @@ async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerat
   }
 }
 
+/** A handle that sees where the library, led by a damaged length, reads nothing or the same again and again. */
+class GuardedHandle {
+  readonly #file: FileBytes;
+  readonly #handle: FileHandle;
+  readonly #most: number;
+  #fruitless = 0;
+
+  constructor(file: FileBytes, handle: FileHandle) {
+    this.#file = file;
+    this.#handle = handle;
+    this.#most = Math.min(IO_LIMITS.arrowReads, 64 + file.size / 16); // a message has a hundred bytes at least
+  }
+
+  get fd(): number {
+    return this.#handle.fd;
+  }
+
+  stat(): ReturnType<FileHandle["stat"]> {
+    return this.#handle.stat();
+  }
+
+  async read(
+    buffer: Uint8Array,
+    offset: number,
+    length: number,
+    position: number,
+  ): Promise<{ readonly bytesRead: number; readonly buffer: Uint8Array }> {
+    const isWithin = position >= 0 && length > 0 && offset + length <= buffer.length;
+    if (!isWithin || ++this.#fruitless > this.#most)
+      throw corrupt(this.#file, position, "messages one after the other, with lengths that lead to the next");
+    const { bytesRead } = await this.#handle.read(buffer, offset, length, position);
+    if (bytesRead === 0) throw corrupt(this.#file, position, "more bytes: the file became shorter while it was read");
+    return { bytesRead, buffer };
+  }
+
+  /** What was read so far led to rows. */
+  isFruitful(): void {
+    this.#fruitless = 0;
+  }
+
+  close(): Promise<void> {
+    return this.#handle.close();
+  }
+}
+
 function problemOf(file: FileBytes, cause: unknown): NearfieldError {
   if (cause instanceof NearfieldError) return cause;
   const message = cause instanceof Error ? cause.message : String(cause);
   return /compressed but codec/.test(message)
     ? unsupported(file, "compressed record batches", "Arrow IPC without compression", "write it without compression")
-    : corrupt(file, undefined, `Arrow IPC (${message})`, cause);
+    : undecodable(file, "Arrow IPC", cause);
 }
 
 function recordOf(batch: ArrowBatch, row: number): Fields {

@@ -1,15 +1,16 @@
 /**
  * CSV with a header. The vector is one column of numbers in brackets or apart by spaces, commas or
  * semicolons, or a column an element: the field's name and its number, `vector_0`, `vector0`,
- * `vector[0]`. Of the other columns, values in quotes are texts, others numbers, true, false or
- * texts, whichever they look like; empty ones are left out. Parsed by csv-parse.
+ * `vector[0]`. Of the other columns, values in quotes are texts, others numbers, true, false, null or
+ * texts, whichever they look like; ids are always texts. Empty ones that are not in quotes are left
+ * out. Cells of a column `name:json` are JSON. Parsed by csv-parse.
  */
 import { createReadStream } from "node:fs";
-import type { CastingContext } from "csv-parse";
-import { NearfieldError } from "../core/errors.ts";
+import { describe, NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
+import { type CsvColumns, csvColumns, JSON_SUFFIX } from "./csv-columns.ts";
 import { corrupt, type FileBytes } from "./file-bytes.ts";
-import { fieldNames, type Fields, firstOf, recordBatches, unreadable, widthAmong } from "./record-batch.ts";
+import { fieldNames, type Fields, probedWidth, recordBatches, unreadable } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 type Names = { readonly id: string; readonly vector: string };
@@ -17,7 +18,7 @@ type Row = Fields | { readonly unreadable: string };
 
 export async function csvSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
   const names = fieldNames(fields);
-  const dimensions = widthAmong(file, await firstOf(recordsOf(file, names), IO_LIMITS.probedRows), names);
+  const dimensions = await probedWidth(file, recordsOf(file, names), names);
   return {
     path: file.path,
     format: "csv",
@@ -31,9 +32,15 @@ export async function csvSource(file: FileBytes, fields: FieldNames): Promise<Ve
 
 async function* recordsOf(file: FileBytes, names: Names): AsyncGenerator<Row, void, void> {
   const { parse } = await import("csv-parse");
+  let idColumn: number | undefined;
   const parser = parse({
     bom: true,
-    cast: (value, context) => (context.header ? value : valueOf(value, context)),
+    cast(value, { records, index, quoting }) {
+      if (records === 0 && value === names.id) idColumn = index;
+      if (records === 0 || quoting) return value;
+      // Ids are what stands there: 007, 1.50 and the word null.
+      return index === idColumn && value !== "" ? value : bareValue(value);
+    },
     max_record_size: IO_LIMITS.lineBytes,
     relax_column_count: true,
     skip_empty_lines: true,
@@ -41,10 +48,10 @@ async function* recordsOf(file: FileBytes, names: Names): AsyncGenerator<Row, vo
   const stream = createReadStream(file.path);
   stream.on("error", (cause) => parser.destroy(cause));
   stream.pipe(parser);
-  let columns: Columns | undefined;
+  let columns: CsvColumns | undefined;
   try {
     for await (const cells of parser as AsyncIterable<unknown[]>) {
-      if (columns === undefined) columns = columnsOf(file, cells.map(String), names);
+      if (columns === undefined) columns = csvColumns(file, cells.map(String), names.vector);
       else yield recordOf(cells, columns, names);
     }
   } catch (cause) {
@@ -56,39 +63,36 @@ async function* recordsOf(file: FileBytes, names: Names): AsyncGenerator<Row, vo
   }
 }
 
-interface Columns {
-  readonly header: readonly string[];
-  /** Columns of the elements in order; empty where the vector is one column. */
-  readonly elements: readonly number[];
-  readonly isElement: readonly boolean[];
-}
-
-function columnsOf(file: FileBytes, header: readonly string[], names: Names): Columns {
-  const numbered = new Map<number, number>();
-  for (const [column, name] of header.entries()) {
-    const [, digits] =
-      (name.startsWith(names.vector) ? /^[_.[ -]?(\d{1,5})\]?$/.exec(name.slice(names.vector.length)) : null) ?? [];
-    if (digits !== undefined) numbered.set(Number(digits), column);
-  }
-  const least = Math.min(...numbered.keys());
-  const elements = Array.from({ length: numbered.size }, (_, i) => numbered.get(least + i));
-  if (elements.includes(undefined)) throw corrupt(file, 0, `columns ${names.vector}${least} … without a gap`);
-  const isElement = header.map((_, column) => elements.includes(column));
-  return { header, elements: elements.filter((column) => column !== undefined), isElement };
-}
-
-function recordOf(cells: readonly unknown[], { header, elements, isElement }: Columns, names: Names): Row {
+function recordOf(cells: readonly unknown[], { header, elements, isElement }: CsvColumns, names: Names): Row {
   if (cells.length > header.length)
     return unreadable(`the record has ${cells.length} values, the header ${header.length}`);
   const record: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [column, name] of header.entries()) {
     const value = cells[column];
-    if (isElement[column] === true || value === undefined || value === "") continue;
+    if (isElement[column] === true || value === undefined) continue;
     if (name === names.vector) record[name] = typeof value === "string" ? numbersIn(value) : [value];
-    else record[name] = value;
+    else if (name !== names.id && name.endsWith(JSON_SUFFIX)) {
+      const parsed = typeof value === "string" ? jsonIn(value) : value;
+      if (parsed === undefined) return unreadable(`${name} is ${describe(value)}, not JSON`);
+      record[name.slice(0, -JSON_SUFFIX.length)] = parsed;
+    } else record[name] = value;
   }
-  if (elements.length > 0) record[names.vector] = elements.map((column) => cells[column]);
+  if (elements.length > 0) record[names.vector] = elements.map((column) => elementIn(cells[column]));
   return record;
+}
+
+/** Nothing in JSON is undefined. */
+function jsonIn(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+/** Some tools put every cell in quotes, or blanks around numbers. */
+function elementIn(value: unknown): unknown {
+  return typeof value === "string" && NUMBER.test(value.trim()) ? Number(value) : value;
 }
 
 function numbersIn(text: string): number[] | string {
@@ -103,8 +107,19 @@ function numbersIn(text: string): number[] | string {
 /** Numbers as JSON and Python write them; `007` and `1,5` are texts. */
 const NUMBER = /^[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?$/;
 
-function valueOf(value: string, { quoting }: CastingContext): string | number | boolean {
-  if (quoting) return value;
-  if (NUMBER.test(value)) return Number(value);
-  return value === "true" ? true : value === "false" ? false : value;
+/** A cell that is not in quotes. */
+function bareValue(text: string): unknown {
+  if (NUMBER.test(text)) return Number(text);
+  switch (text) {
+    case "":
+      return undefined;
+    case "null":
+      return null;
+    case "true":
+      return true;
+    case "false":
+      return false;
+    default:
+      return text;
+  }
 }

@@ -5,12 +5,13 @@
  */
 import { NearfieldError } from "../core/errors.ts";
 import { binHeader } from "./big-ann.ts";
+import { companionName } from "./companion.ts";
 import { ELEMENT_BYTES, encodeBytes } from "./elements.ts";
 import { FileOutput } from "./file-output.ts";
 import { npyHeader } from "./npy.ts";
 import { safetensorsHeader } from "./safetensors.ts";
 import { openJsonlSink } from "./text-sinks.ts";
-import { companionName, type SinkOptions, type SinkRows, type VectorSink } from "./vector-sink.ts";
+import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 type Element = "f4" | "u1" | "i1";
 
@@ -42,9 +43,12 @@ export async function openDenseSink(path: string, extension: string, options: Si
   if (format === undefined) throw new Error(`${extension} is no dense format`);
   const { dimensions } = options;
   const { element, hasWidths = false, header } = format;
-  const output = await FileOutput.create(path);
   const companion = companionName(path);
   const ids = companion === undefined ? undefined : await openJsonlSink(companion, options, false);
+  const output = await FileOutput.create(path).catch(async (error: unknown) => {
+    await ids?.abort();
+    throw error;
+  });
   let rowCount = 0;
   if (header !== undefined) await output.append(header(0, options));
   return {

@@ -4,6 +4,7 @@
  */
 import { type FileHandle, open } from "node:fs/promises";
 import { NearfieldError } from "../core/errors.ts";
+import { IO_LIMITS } from "../core/limits.ts";
 
 export class FileBytes {
   readonly path: string;
@@ -42,15 +43,17 @@ export class FileBytes {
     }
   }
 
-  /** Exactly these bytes. Rejects with CORRUPT where the file ends before them. */
-  async read(offset: number, length: number): Promise<Uint8Array<ArrayBuffer>> {
+  /** Exactly these bytes, `onPiece` called now and then. Rejects with CORRUPT where the file ends before them. */
+  async read(offset: number, length: number, onPiece?: () => void): Promise<Uint8Array<ArrayBuffer>> {
     if (offset + length > this.size)
       throw corrupt(this, offset, `${length} bytes, of which the file has ${Math.max(0, this.size - offset)}`);
     const bytes = new Uint8Array(length);
     for (let done = 0; done < length; ) {
-      const { bytesRead } = await this.#handle.read(bytes, done, length - done, offset + done);
+      const piece = Math.min(length - done, IO_LIMITS.readBytes);
+      const { bytesRead } = await this.#handle.read(bytes, done, piece, offset + done);
       if (bytesRead === 0) throw corrupt(this, offset + done, "more bytes: the file became shorter while it was read");
       done += bytesRead;
+      onPiece?.();
     }
     return bytes;
   }
@@ -78,6 +81,17 @@ export function corrupt(
     remedy: "the file is damaged or was cut short: write or copy it again",
     ...(cause === undefined ? {} : { cause }),
   });
+}
+
+/** What a library that decodes a format said of a file. What it stumbled over by accident, a missing property or a length out of range, tells the user nothing. */
+export function undecodable(file: { readonly path: string }, format: string, cause: unknown): NearfieldError {
+  const isAccident = !(cause instanceof Error) || cause instanceof TypeError || cause instanceof RangeError;
+  return corrupt(
+    file,
+    undefined,
+    isAccident ? `${format} whose parts fit together` : `${format} (${cause.message})`,
+    cause,
+  );
 }
 
 /** A file that is whole and that this reader has no use for. */

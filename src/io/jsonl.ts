@@ -1,14 +1,13 @@
 /** JSON lines: an object a line with an id, a vector and whatever else, which is metadata. Empty lines are nothing. A line that is no object is a rejected row, not the end. */
 import { describe } from "../core/errors.ts";
-import { IO_LIMITS } from "../core/limits.ts";
 import type { FileBytes } from "./file-bytes.ts";
-import { fieldNames, type Fields, firstOf, recordBatches, unreadable, widthAmong } from "./record-batch.ts";
+import { fieldNames, type Fields, probedWidth, recordBatches, unreadable } from "./record-batch.ts";
 import { linesOf } from "./text-lines.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 export async function jsonlSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
   const names = fieldNames(fields);
-  const dimensions = widthAmong(file, await firstOf(objectsOf(file), IO_LIMITS.probedRows), names);
+  const dimensions = await probedWidth(file, objectsOf(file), names);
   return {
     path: file.path,
     format: "jsonl",
@@ -20,10 +19,15 @@ export async function jsonlSource(file: FileBytes, fields: FieldNames): Promise<
   };
 }
 
-async function* objectsOf(file: FileBytes): AsyncGenerator<Fields | { readonly unreadable: string }, void, void> {
-  for await (const line of linesOf(file)) {
-    if (line.trim() !== "") yield objectOf(line);
-  }
+/** An object a line. */
+export async function* objectsOf(
+  file: FileBytes,
+): AsyncGenerator<Fields | { readonly unreadable: string }, void, void> {
+  for await (const line of filledLines(file)) yield objectOf(line);
+}
+
+export async function* filledLines(file: FileBytes): AsyncGenerator<string, void, void> {
+  for await (const line of linesOf(file)) if (line.trim() !== "") yield line;
 }
 
 function objectOf(line: string): Fields | { readonly unreadable: string } {

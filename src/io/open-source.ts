@@ -24,6 +24,8 @@ export interface SourceOptions {
   readonly fields?: FieldNames;
   /** Of Parquet and Arrow: a decoder that stays the caller's, and reads one file at a time. Default: one of the source's own. */
   readonly decoder?: DecoderProcess;
+  /** Whether ids and metadata that stand beside a file of numbers alone (companion.ts) are read with it. Default false. */
+  readonly takesCompanion?: boolean;
 }
 
 const EXTENSIONS: Readonly<Record<string, Format>> = {
@@ -55,7 +57,7 @@ export async function openVectors(path: string, options: SourceOptions = {}): Pr
 async function sourceOf(
   file: FileBytes,
   format: Format,
-  { fields = {}, decoder }: SourceOptions,
+  { fields = {}, decoder, takesCompanion = false }: SourceOptions,
 ): Promise<VectorSource> {
   if (format === "jsonl") return (await import("./jsonl.ts")).jsonlSource(file, fields);
   if (format === "csv") return (await import("./csv.ts")).csvSource(file, fields);
@@ -63,7 +65,8 @@ async function sourceOf(
     await file.close(); // the decoder opens it for itself
     return (await import("./decoded-source.ts")).decodedSource(file, format, fields, decoder);
   }
-  return denseSource(file, await layoutOf(file, format, fields));
+  const matrix = denseSource(file, await layoutOf(file, format, fields));
+  return takesCompanion ? (await import("./companion.ts")).withCompanion(matrix, fields) : matrix;
 }
 
 function layoutOf(

@@ -1,17 +1,22 @@
-/** Records as Parquet: a column of ids, one of lists of float32, one for each key of the metadata; mixed and listed values as JSON. */
+/** Records as Parquet: a column of ids, one of lists of float32, one for each key of the metadata; mixed and listed values as JSON; and one that names what is null, where something is. */
 import type { SchemaElement } from "hyparquet";
 import { listOf, openParquetFile } from "./parquet-file.ts";
-import type { ColumnKind, SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
+import { type ColumnKind, NULLS_COLUMN, nullsOf, valueOf } from "./metadata-columns.ts";
+import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 export async function openParquetSink(
   path: string,
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
-  const names = [...columns].filter(([name]) => name !== idField && name !== vectorField);
+  columns.checkNames(path, (name) => name === idField || name === vectorField || name === NULLS_COLUMN);
+  const optional = (name: string, kind: ColumnKind): SchemaElement[] => [
+    { name, repetition_type: "OPTIONAL", ...TYPES[kind] },
+  ];
   const file = await openParquetFile(path, [
     [{ name: idField, type: "BYTE_ARRAY", converted_type: "UTF8", repetition_type: "REQUIRED" }],
     listOf(vectorField, { type: "FLOAT" }),
-    ...names.map(([name, kind]): SchemaElement[] => [{ name, repetition_type: "OPTIONAL", ...TYPES[kind] }]),
+    ...columns.kinds.map(([name, kind]) => optional(name, kind)),
+    ...(columns.hasNulls ? [optional(NULLS_COLUMN, "json")] : []),
   ]);
   return {
     append({ count, vectors, ids, metadata }: SinkRows) {
@@ -21,7 +26,11 @@ export async function openParquetSink(
       return file.append([
         { name: idField, data: [...ids] },
         { name: vectorField, data: lists },
-        ...names.map(([name]) => ({ name, data: metadata.map((fields) => fields?.[name] ?? undefined) })),
+        ...columns.kinds.map(([name]) => ({
+          name,
+          data: metadata.map((fields) => valueOf(fields, name) ?? undefined),
+        })),
+        ...(columns.hasNulls ? [{ name: NULLS_COLUMN, data: metadata.map(nullsOf) }] : []),
       ]);
     },
     finish: () => file.finish(),

@@ -8,12 +8,12 @@ import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import type { AsyncBuffer, Compressors, FileMetaData, RowGroup } from "hyparquet";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
-import { corrupt, type FileBytes, unsupported } from "./file-bytes.ts";
+import { corrupt, type FileBytes, undecodable, unsupported } from "./file-bytes.ts";
 import { plainValues } from "./plain-values.ts";
-import { fieldNames, type Fields, firstOf, recordBatches, widthAmong } from "./record-batch.ts";
+import { fieldNames, type Fields, probedWidth, recordBatches } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
-/** `onProgress`: called after each page. */
+/** `onProgress`: called after each piece that is read and each page. */
 export async function parquetSource(
   file: FileBytes,
   fields: FieldNames,
@@ -21,7 +21,7 @@ export async function parquetSource(
 ): Promise<VectorSource> {
   const names = fieldNames(fields);
   const reader = await GroupReader.open(file, onProgress);
-  const dimensions = widthAmong(file, await firstOf(reader.records(0), IO_LIMITS.probedRows), names);
+  const dimensions = await probedWidth(file, reader.records(0), names);
   return {
     path: file.path,
     format: "parquet",
@@ -36,6 +36,10 @@ export async function parquetSource(
     close: () => file.close(),
   };
 }
+
+const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
+/** The library's own drop what looks like a byte order mark at the front of a text. */
+const TEXTS = { stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decoder.decode(bytes) };
 
 class GroupReader {
   readonly #file: FileBytes;
@@ -54,7 +58,7 @@ class GroupReader {
     const { parquetMetadataAsync } = await import("hyparquet");
     const buffer: AsyncBuffer = {
       byteLength: file.size,
-      slice: async (start, end = file.size) => (await file.read(start, end - start)).buffer,
+      slice: async (start, end = file.size) => (await file.read(start, end - start, onProgress)).buffer,
     };
     try {
       return new GroupReader(file, buffer, await parquetMetadataAsync(buffer), onProgress);
@@ -124,6 +128,7 @@ class GroupReader {
         rowStart,
         rowEnd,
         compressors: this.#compressors(snappyUncompress),
+        parsers: TEXTS,
         onPage: () => this.#onProgress(),
         onChunk: ({ columnData }) => {
           for (let i = 0; i < columnData.length; i++) values.push(columnData[i]);
@@ -185,5 +190,5 @@ function problemOf(file: FileBytes, cause: unknown): NearfieldError {
   if (/unsupported/i.test(message)) {
     return unsupported(file, message, "Snappy, gzip, Brotli or no compression", "write it again with one of these");
   }
-  return corrupt(file, undefined, `Parquet (${message})`, cause);
+  return undecodable(file, "Parquet", cause);
 }

@@ -1,10 +1,15 @@
-/** Values of columns as metadata has them: 64-bit integers as numbers where they are exact and as texts where not, dates as ISO texts, and nothing where a column has nothing for a row. */
+/** Values of columns as metadata has them: 64-bit integers as numbers where they are exact and as texts where not, dates as ISO texts, and nothing where a column has nothing for a row, unless NULLS_COLUMN says that it is null. */
+import { NULLS_COLUMN } from "./metadata-columns.ts";
 import type { Fields } from "./record-batch.ts";
 
 export function plainValues(fields: Fields): Fields {
   const plain: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [name, value] of Object.entries(fields))
     if (value !== null && value !== undefined) plain[name] = plainValue(value);
+  const nulls = plain[NULLS_COLUMN];
+  if (!Array.isArray(nulls)) return plain;
+  delete plain[NULLS_COLUMN];
+  for (const name of nulls) if (typeof name === "string") plain[name] ??= null;
   return plain;
 }
 

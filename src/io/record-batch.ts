@@ -1,7 +1,8 @@
 /** Gathers rows of formats with named fields into a batch: checks the vector, takes the id, keeps the rest. */
-import { describe } from "../core/errors.ts";
+import { describe, NearfieldError } from "../core/errors.ts";
+import { IO_LIMITS } from "../core/limits.ts";
 import { checkDimensions } from "./dense-rows.ts";
-import { corrupt } from "./file-bytes.ts";
+import { corrupt, unsupported } from "./file-bytes.ts";
 import type { FieldNames, RejectedRow, VectorBatch } from "./vector-source.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -19,25 +20,44 @@ function widthOf(value: unknown): number | undefined {
   return Array.isArray(value) || ArrayBuffer.isView(value) ? Number(Reflect.get(value, "length")) : undefined;
 }
 
-/** The width that the first vector among some rows has. Throws CORRUPT, INVALID_DIMENSIONS. */
-export function widthAmong(
+/**
+ * The width that the first vector among a source's first rows has. Rejects with CORRUPT where none of
+ * them can be read, INVALID_OPTION where none has a vector in the field, UNSUPPORTED_FORMAT where
+ * there is no row, INVALID_DIMENSIONS.
+ */
+export async function probedWidth(
   file: { readonly path: string },
-  rows: readonly Fields[],
-  names: { readonly vector: string },
-): number {
-  const width = rows.map((fields) => widthOf(fields[names.vector])).find((found) => found !== undefined);
-  if (width === undefined) {
-    const seen = Object.keys(rows[0] ?? {})
-      .slice(0, 12)
-      .join(", ");
-    throw corrupt(
-      file,
-      undefined,
-      `a list of numbers in field ${names.vector} of one of the first ${rows.length} rows (fields: ${seen || "none"}); --vector-field names another`,
-    );
+  rows: AsyncIterable<Fields | { readonly unreadable: string }>,
+  { vector }: { readonly vector: string },
+): Promise<number> {
+  let seen = 0;
+  let first: Fields | undefined;
+  let unread: string | undefined;
+  for await (const row of rows) {
+    if (isUnreadable(row)) unread ??= row.unreadable;
+    else {
+      first ??= row;
+      const width = widthOf(row[vector]);
+      if (width !== undefined) {
+        checkDimensions(file, width);
+        return width;
+      }
+    }
+    if (++seen === IO_LIMITS.probedRows) break;
   }
-  checkDimensions(file, width);
-  return width;
+  if (first !== undefined) throw noVector(file, vector, seen, first);
+  if (unread !== undefined) throw corrupt(file, undefined, `a record in one of the first ${seen} rows: ${unread}`);
+  throw unsupported(file, "no row", "at least one, since its vector tells their width", "give a file that has rows");
+}
+
+function noVector(file: { readonly path: string }, vector: string, seen: number, first: Fields): NearfieldError {
+  const names = Object.keys(first).slice(0, 12).join(", ");
+  const held = first[vector];
+  return new NearfieldError("INVALID_OPTION", {
+    got: `${file.path}, whose first ${seen} rows have no list of numbers in field ${vector}${held === undefined ? "" : ` but ${describe(held)}`}`,
+    expected: `the name of the field that has the vectors (fields: ${names || "none"})`,
+    remedy: "--vector-field names it",
+  });
 }
 
 class RecordBatch {
@@ -47,7 +67,7 @@ class RecordBatch {
   readonly #rows: number[] = [];
   readonly #vectors: Float32Array;
   readonly #ids: (string | undefined)[] = [];
-  readonly #metadata: Fields[] = [];
+  readonly #metadata: (Fields | undefined)[] = [];
   readonly #rejected: RejectedRow[] = [];
   #count = 0;
 
@@ -84,9 +104,14 @@ class RecordBatch {
       this.reject(`${vectorName} ${reason}`);
       return;
     }
+    const metadata = metadataOf(rest);
+    if (typeof metadata === "string") {
+      this.reject(metadata);
+      return;
+    }
     this.#rows.push(row);
     this.#ids.push(isAbsent ? undefined : String(id));
-    this.#metadata.push(rest);
+    this.#metadata.push(metadata);
     this.#count++;
   }
 
@@ -126,6 +151,30 @@ class RecordBatch {
   }
 }
 
+/**
+ * What a row has beside id and vector; undefined where that is nothing. An object in the field
+ * `metadata`, as the API's records have it, stands for its own fields: no value of metadata is an
+ * object. A text says why it cannot be.
+ */
+function metadataOf({ metadata, ...fields }: Fields): Fields | undefined | string {
+  if (!isObject(metadata)) return given(metadata === undefined ? fields : { ...fields, metadata });
+  const twice = Object.keys(metadata).find((name) => Object.hasOwn(fields, name));
+  return twice === undefined
+    ? given({ ...fields, ...metadata })
+    : `${twice} is there twice: beside metadata and within it`;
+}
+
+/** An object of JSON, or of a decoder's struct. */
+function isObject(value: unknown): value is Fields {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === null || prototype === Object.prototype;
+}
+
+function given(fields: Fields): Fields | undefined {
+  return Object.keys(fields).length === 0 ? undefined : fields;
+}
+
 /** A source's rows from number `from` on, in batches; those before are read over. `begin`: the number of the first that `rows` yields. */
 export async function* recordBatches(
   rows: AsyncIterable<Fields | { readonly unreadable: string }>,
@@ -154,20 +203,6 @@ export function unreadable(reason: string): { readonly unreadable: string } {
   return Object.assign(Object.create(null) as object, { unreadable: reason, [UNREADABLE]: true });
 }
 
-function isUnreadable(row: Fields | { readonly unreadable: string }): row is { readonly unreadable: string } {
+export function isUnreadable(row: Fields | { readonly unreadable: string }): row is { readonly unreadable: string } {
   return Reflect.get(row, UNREADABLE) === true;
-}
-
-/** The first rows of a source, for its width. */
-export async function firstOf(
-  rows: AsyncIterable<Fields | { readonly unreadable: string }>,
-  most: number,
-): Promise<Fields[]> {
-  const found: Fields[] = [];
-  let seen = 0;
-  for await (const row of rows) {
-    if (!isUnreadable(row)) found.push(row);
-    if (++seen === most) break;
-  }
-  return found;
 }

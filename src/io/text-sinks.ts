@@ -1,43 +1,53 @@
 /** JSON lines and CSV. Floats are written so that reading them back gives the same float32: JavaScript's shortest text of the number. */
+import { isVectorColumn, JSON_SUFFIX } from "./csv-columns.ts";
 import { FileOutput } from "./file-output.ts";
+import { valueOf } from "./metadata-columns.ts";
 import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 /** `hasVectors`: false for the file of ids and metadata beside a matrix. */
 export async function openJsonlSink(
   path: string,
-  { dimensions, idField = "id", vectorField = "vector" }: SinkOptions,
+  { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
   hasVectors = true,
 ): Promise<VectorSink> {
+  columns.checkNames(path, (name) => name === idField || (hasVectors && name === vectorField));
   return textSink(path, undefined, ({ vectors, ids, metadata }, row) => {
     const vector = hasVectors
       ? { [vectorField]: Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions)) }
       : {};
-    // The id and the vector win over metadata of the same name.
-    return JSON.stringify({ [idField]: ids[row], ...metadata[row], ...{ [idField]: ids[row] }, ...vector });
+    return JSON.stringify({ [idField]: ids[row], ...metadata[row], ...vector });
   });
 }
 
-/** One column an element; texts in quotes, so that what looks like a number stays a text. */
+/**
+ * One column an element; texts in quotes, so that what looks like a number stays a text, and no text
+ * is nothing at all. A column that holds lists, or mixed values, is named `name:json` and its cells are JSON.
+ */
 export async function openCsvSink(
   path: string,
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
-  const names = [...columns.keys()].filter((name) => name !== idField && !name.startsWith(`${vectorField}_`));
+  columns.checkNames(path, (name) => name === idField || isVectorColumn(name, vectorField));
+  const metadataColumns = columns.kinds.map(([name, kind]) => {
+    const isJson = kind === "json" || name.endsWith(JSON_SUFFIX);
+    return { name, isJson, header: isJson ? `${name}${JSON_SUFFIX}` : name };
+  });
   const elements = Array.from({ length: dimensions }, (_, i) => `${vectorField}_${i}`);
-  const header = [idField, ...elements, ...names].map(quoted).join(",");
+  const header = [idField, ...elements, ...metadataColumns.map((column) => column.header)].map(quoted).join(",");
   return textSink(path, header, ({ vectors, ids, metadata }, row) =>
     [
       quoted(ids[row] ?? ""),
       ...vectors.subarray(row * dimensions, (row + 1) * dimensions),
-      ...names.map((name) => cellOf(metadata[row]?.[name])),
+      ...metadataColumns.map(({ name, isJson }) => cellOf(valueOf(metadata[row], name), isJson)),
     ].join(","),
   );
 }
 
-function cellOf(value: unknown): string {
-  if (value === undefined || value === null) return "";
-  if (typeof value === "number" || typeof value === "boolean") return String(value);
-  return quoted(typeof value === "string" ? value : JSON.stringify(value));
+function cellOf(value: unknown, isJson: boolean): string {
+  if (value === undefined) return "";
+  if (typeof value === "string" && !isJson) return quoted(value);
+  const json = JSON.stringify(value);
+  return isJson ? quoted(json) : json;
 }
 
 function quoted(text: string): string {

@@ -12,8 +12,8 @@ export interface VectorBatch {
   readonly vectors: Float32Array;
   /** [rows], where the format has ids; undefined for a row without one, which its number names within the file. */
   readonly ids?: readonly (string | undefined)[];
-  /** [rows], where the file has more than ids and vectors: whatever stands there, unchecked. */
-  readonly metadata?: readonly Readonly<Record<string, unknown>>[];
+  /** [rows], where the file has more than ids and vectors: whatever stands there, unchecked; undefined for a row that has nothing. */
+  readonly metadata?: readonly (Readonly<Record<string, unknown>> | undefined)[];
   /** Rows that hold no vector of the right width, in the order of the file. */
   readonly rejected: readonly RejectedRow[];
 }
@@ -39,6 +39,8 @@ export interface VectorSource {
   readonly rowCount: number | undefined;
   /** Of the file. */
   readonly sizeBytes: number;
+  /** The file beside it that ids and metadata come from. */
+  readonly companion?: string;
   /** Reads when the next batch is asked for, so a slow taker slows the reader. Rejects with CORRUPT. */
   batches(options: BatchOptions): AsyncGenerator<VectorBatch, void, void>;
   close(): Promise<void>;

@@ -86,8 +86,8 @@ test("two readings of a source do not disturb each other", async () => {
 test("what a file is refused for comes across, and no process stays", async () => {
   await expect(openVectors(path, { fields: { vector: "nope" } })).rejects.toMatchObject({
     name: "NearfieldError",
-    code: "CORRUPT",
-    message: `got ${path}; expected a list of numbers in field nope of one of the first 50 rows (fields: id, vector); --vector-field names another; the file is damaged or was cut short: write or copy it again`,
+    code: "INVALID_OPTION",
+    message: `got ${path}, whose first 50 rows have no list of numbers in field nope; expected the name of the field that has the vectors (fields: id, vector); --vector-field names it`,
   });
   expect(decodersAlive()).toBe(0);
 });

@@ -58,11 +58,10 @@ describe("the decoder's libraries", () => {
   /*
    * endless-levels.parquet: three rows, written by hyparquet-writer 0.17.0; one byte of the last page's header
    * is changed, so that −1397 of 3 values are null: hyparquet 1.31.5 reads runs of no values for ever.
-   * endless-reads.arrow: a damaged file of the fuzz below; apache-arrow 21 reads on for ever, asynchronously.
    */
-  test.each(["endless-levels.parquet", "endless-reads.arrow"])("%s never ends, and is given up", async (name) => {
+  test("endless-levels.parquet never ends, and is given up", async () => {
     const decoder = await DecoderProcess.start(SHORT);
-    const reading = readAll(join(import.meta.dirname, "fixtures", name), { decoder });
+    const reading = readAll(join(import.meta.dirname, "fixtures", "endless-levels.parquet"), { decoder });
     await expect(reading).rejects.toMatchObject({
       code: "CORRUPT",
       message: expect.stringMatching(/decode something of it within 0\.4 s.*the file is damaged/),
@@ -70,6 +69,22 @@ describe("the decoder's libraries", () => {
     expect(decoder.isAlive).toBe(false);
     await decoder.end();
     expect(decodersAlive()).toBe(0);
+  });
+
+  /** A damaged file of the fuzz below, and one whose first length is negative: apache-arrow 21 reads on for ever, asynchronously. */
+  test("an Arrow file whose lengths lead back is refused when that shows, by a decoder that stays", async () => {
+    const decoder = await DecoderProcess.start();
+    const table = arrow.tableToIPC(tableOf().select(["id", "vector"]), "file").slice();
+    table[8] = 0xfe;
+    const fixture = join(import.meta.dirname, "fixtures", "endless-reads.arrow");
+    for (const path of [fixture, await fileOf(folder, ".arrow", table)]) {
+      await expect(readAll(path, { decoder })).rejects.toMatchObject({
+        code: "CORRUPT",
+        message: expect.stringMatching(/messages one after the other/),
+      });
+    }
+    expect(decoder.isAlive).toBe(true);
+    await decoder.end();
   });
 
   test("a page whose levels are one run of 2³¹ − 1 takes its process's memory, not ours", async () => {
@@ -151,7 +166,7 @@ describe("fuzzed files", () => {
       console.info(`fuzzed ${extension}, seed ${seed}: ${JSON.stringify(counts)}`);
       expect(counts.read).toBeGreaterThan(0);
       expect(counts.refused).toBeGreaterThan(0);
-      expect(counts.hung + counts.died).toBeGreaterThan(0);
+      if (extension === ".parquet") expect(counts.hung + counts.died).toBeGreaterThan(0);
     },
     120_000,
   );

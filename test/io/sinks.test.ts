@@ -2,11 +2,17 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { tableFromIPC } from "apache-arrow";
-import { describe, expect, test } from "vitest";
-import { type ColumnKind, companionName, noteColumns, openSink, type SinkRows } from "../../src/io/vector-sink.ts";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import { companionName } from "../../src/io/companion.ts";
+import { DecoderProcess } from "../../src/io/decoder-process.ts";
+import { MetadataColumns } from "../../src/io/metadata-columns.ts";
+import { openSink, type SinkRows } from "../../src/io/vector-sink.ts";
 import { readAll, scratchFolder } from "./files.ts";
 
 const folder = await scratchFolder();
+const decoder = await DecoderProcess.start();
+afterAll(() => decoder.end());
 const D = 4;
 
 const METADATA: readonly Readonly<Record<string, unknown>>[] = [
@@ -48,14 +54,58 @@ function rowsOf(from: number, to: number): SinkRows {
 
 async function write(name: string): Promise<string> {
   const path = join(folder, name);
-  const columns = new Map<string, ColumnKind>();
-  for (const fields of METADATA) noteColumns(columns, fields);
+  const columns = new MetadataColumns();
+  for (const fields of METADATA) columns.note(fields);
   const sink = await openSink(path, { dimensions: D, columns });
   await sink.append(rowsOf(0, 2));
   await expect(stat(path)).rejects.toThrow("ENOENT");
   await sink.append(rowsOf(2, 5));
   await sink.finish();
   return path;
+}
+
+const FORMATS = [".jsonl", ".csv", ".parquet", ".arrow", ".npy", ".fvecs", ".fbin", ".safetensors"];
+
+/** Keys and texts that formats trip over, beside any others. */
+const ANY_KEY = fc.oneof(
+  fc.constantFrom(
+    "year",
+    "tags",
+    "a:json",
+    "a",
+    "vector_",
+    "vector_x",
+    "metadata",
+    "",
+    " ",
+    "é",
+    'k"e,y\n',
+    "null",
+    "0",
+  ),
+  fc.string({ unit: "grapheme" }).filter((key) => !/^(?:id|vector(?:[_.[ -]?\d+\]?)?|__proto__)$/.test(key)),
+);
+const ANY_TEXT = fc.oneof(
+  fc.constantFrom("", "null", "true", "1", "007", '["a"]', '"', "\r\n", "\uFEFF", "\ud800", " x "),
+  fc.string({ unit: "grapheme" }),
+);
+const ANY_NUMBER = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) => x + 0);
+const ANY_RECORD = fc.record({
+  id: ANY_TEXT.filter((id) => id.isWellFormed() && id !== ""),
+  vector: fc.tuple(
+    ANY_NUMBER.map((x) => Math.fround(x / 1e270) + 0),
+    fc.constant(1),
+  ),
+  metadata: fc.dictionary(
+    ANY_KEY,
+    fc.oneof(ANY_TEXT, ANY_NUMBER, fc.boolean(), fc.constant(null), fc.array(fc.oneof(ANY_TEXT, ANY_NUMBER))),
+    { maxKeys: 4, noNullPrototype: true },
+  ),
+});
+
+/** What Arrow files cannot hold is refused. */
+function fitsArrow({ id, metadata }: { id: string; metadata: object }): boolean {
+  return !id.startsWith("\uFEFF") && !Object.hasOwn(metadata, "");
 }
 
 describe("round trips", () => {
@@ -80,12 +130,7 @@ describe("round trips", () => {
     const read = await readAll(await write(name));
     expect(read.vectors).toEqual([...VECTORS].map((x) => (/parquet|arrow/.test(name) ? x : x + 0)));
     expect(read.ids).toEqual(IDS);
-    const wanted = METADATA.map((fields) => {
-      const { tags, ...rest } = fields;
-      if (tags === undefined) return rest;
-      return { ...rest, tags: name.endsWith("csv") ? JSON.stringify(tags) : tags };
-    });
-    expect(read.metadata).toEqual(wanted);
+    expect(read.metadata).toEqual(METADATA);
     expect(read.rejected).toEqual([]);
     expect(companionName(name)).toBeUndefined();
   });
@@ -99,8 +144,8 @@ describe("round trips", () => {
       undefined,
     ];
     for (const name of ["m.parquet", "m.arrow"]) {
-      const columns = new Map<string, ColumnKind>();
-      for (const fields of metadata) noteColumns(columns, fields ?? {});
+      const columns = new MetadataColumns();
+      for (const fields of metadata) columns.note(fields ?? {});
       const path = join(folder, name);
       const sink = await openSink(path, { dimensions: D, columns, idField: "key", vectorField: "v" });
       await sink.append({ ...rowsOf(0, 5), metadata });
@@ -109,12 +154,64 @@ describe("round trips", () => {
       expect(read.ids).toEqual(IDS);
       expect(read.metadata).toEqual([
         metadata[0],
-        { mixed: "1", list: [] },
+        { mixed: "1", text: null, list: [] },
         { mixed: true, day: "plain", list: ["é", "\ud83d\ude00"] },
         { mixed: ["[1]", 2], n: -0 },
         {},
       ]);
     }
+  });
+
+  test.each(FORMATS)("any metadata comes back from %s as it was", async (extension) => {
+    const path = join(folder, `any${extension}`);
+    await fc.assert(
+      fc.asyncProperty(fc.array(ANY_RECORD, { minLength: 1, maxLength: 8 }), async (records) => {
+        fc.pre(extension !== ".arrow" || records.every(fitsArrow));
+        const columns = new MetadataColumns();
+        for (const { metadata } of records) columns.note(metadata);
+        const sink = await openSink(path, { dimensions: 2, columns });
+        await sink.append({
+          count: records.length,
+          vectors: Float32Array.from(records.flatMap(({ vector }) => vector)),
+          ids: records.map(({ id }) => id),
+          metadata: records.map(({ metadata }) => metadata),
+        });
+        await sink.finish();
+        const read = await readAll(path, { decoder, takesCompanion: true });
+        expect(read.rejected).toEqual([]);
+        expect(read.ids).toEqual(records.map(({ id }) => id));
+        expect(read.vectors).toEqual(records.flatMap(({ vector }) => vector.map(Math.fround)));
+        expect(read.metadata).toEqual(records.map(({ metadata }) => ({ ...metadata })));
+      }),
+      { numRuns: 150 },
+    );
+  });
+
+  test.each([
+    [".jsonl", "vector", "id"],
+    [".csv", "vector_1", "id"],
+    [".csv", "vector[7]", "id"],
+    [".parquet", "vector", "nearfield:nulls"],
+    [".arrow", "id", "nearfield:nulls", ""],
+    [".npy", "id", "id"],
+  ])("%s: metadata whose key is another column's name is refused, not lost", async (extension, ...keys) => {
+    const before = await readdir(folder);
+    for (const key of keys) {
+      const columns = new MetadataColumns();
+      columns.note({ year: 1, [key]: 2 });
+      await expect(openSink(join(folder, `taken${extension}`), { dimensions: D, columns })).rejects.toMatchObject({
+        code: "INVALID_OPTION",
+        message: expect.stringContaining(`metadata with the key "${key}"`),
+      });
+    }
+    expect(await readdir(folder)).toEqual(before);
+  });
+
+  test("an id that Arrow's readers would change is refused", async () => {
+    const sink = await openSink(join(folder, "bom.arrow"), { dimensions: D, columns: new MetadataColumns() });
+    const marked = { ...rowsOf(0, 2), ids: ["a", "\uFEFFb"], metadata: [undefined, undefined] };
+    await expect(sink.append(marked)).rejects.toThrow(/byte order mark.*JSON lines or Parquet/);
+    await sink.abort();
   });
 
   test("an Arrow file is what apache-arrow's own reader takes, a batch an append, without dictionaries", async () => {
@@ -137,7 +234,7 @@ describe("round trips", () => {
     expect(column("tags")).toEqual([null, '["a","b"]', null, null, "[1,2]"]);
     const vectors = column("vector").flatMap((list) => [...(list as Iterable<number>)]);
     expect(vectors).toEqual([...VECTORS]);
-    const empty = await openSink(join(folder, "none.arrow"), { dimensions: D, columns: new Map() });
+    const empty = await openSink(join(folder, "none.arrow"), { dimensions: D, columns: new MetadataColumns() });
     await empty.finish();
     const none = tableFromIPC(await readFile(join(folder, "none.arrow")));
     expect([none.numRows, none.schema.names]).toEqual([0, ["id", "vector"]]);
@@ -149,7 +246,7 @@ describe("round trips", () => {
     ["w.i8bin", [-128, 127, 0, -1], [-129, 128, -0.5, -Infinity]],
   ])("%s holds whole numbers of its range, and refuses others", async (name, values, refused) => {
     const path = join(folder, name);
-    const options = { dimensions: D, columns: new Map<string, ColumnKind>() };
+    const options = { dimensions: D, columns: new MetadataColumns() };
     const rows = (...vectors: number[]): SinkRows => ({
       count: vectors.length / D,
       vectors: Float32Array.from(vectors),
@@ -182,15 +279,15 @@ describe("round trips", () => {
   test("a sink that is aborted leaves nothing, and one of an unknown format is refused", async () => {
     const before = await readdir(folder);
     for (const name of ["c.npy", "c.jsonl", "c.parquet", "c.arrow", "c.bvecs"]) {
-      const sink = await openSink(join(folder, name), { dimensions: D, columns: new Map() });
+      const sink = await openSink(join(folder, name), { dimensions: D, columns: new MetadataColumns() });
       await sink.append({ ...rowsOf(0, 2), vectors: new Float32Array(2 * D), metadata: [undefined, undefined] });
       await sink.abort();
     }
     expect(await readdir(folder)).toEqual(before);
-    const unknown = openSink(join(folder, "c.docx"), { dimensions: D, columns: new Map() });
-    await expect(unknown).rejects.toMatchObject({ code: "UNSUPPORTED_FORMAT" });
+    const unknown = openSink(join(folder, "c.docx"), { dimensions: D, columns: new MetadataColumns() });
+    await expect(unknown).rejects.toMatchObject({ code: "INVALID_OPTION" });
     for (const name of ["c.npy", "c.parquet", "c.arrow"]) {
-      const nowhere = openSink(join(folder, "no", name), { dimensions: D, columns: new Map() });
+      const nowhere = openSink(join(folder, "no", name), { dimensions: D, columns: new MetadataColumns() });
       await expect(nowhere).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringMatching(/ENOENT/) });
     }
   });
