@@ -3,7 +3,7 @@
  * queries of them are durable. What lies behind that number is cut off when the work goes on, so a
  * kill at any instant costs the time since the last checkpoint and changes nothing.
  */
-import { type FileHandle, mkdir, open, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { syncPath } from "../io/file-output.ts";
 import type { Answers } from "./score-base.ts";
@@ -14,25 +14,36 @@ export class AnswerStore {
   readonly #k: number;
   readonly #rows: FileHandle;
   readonly #distances: FileHandle;
+  /** Why answers of an earlier run were thrown away, if there were any. */
+  readonly discarded: string | undefined;
   #done: number;
 
-  private constructor(folder: string, facts: string, k: number, rows: FileHandle, distances: FileHandle, done: number) {
+  private constructor(
+    folder: string,
+    facts: string,
+    k: number,
+    rows: FileHandle,
+    distances: FileHandle,
+    { done, discarded }: Earlier,
+  ) {
     this.#folder = folder;
     this.#facts = facts;
     this.#k = k;
     this.#rows = rows;
     this.#distances = distances;
     this.#done = done;
+    this.discarded = discarded;
   }
 
   /** `facts`: what is scored, and how; answers of other facts are thrown away. */
   static async open(folder: string, facts: string, k: number): Promise<AnswerStore> {
-    const done = await doneOf(folder, facts);
+    const earlier = await earlierIn(folder, facts);
+    const { done } = earlier;
     if (done === 0) await rm(folder, { recursive: true, force: true });
     await mkdir(folder, { recursive: true });
     const [rows, distances] = [await openAt(join(folder, "rows.u32")), await openAt(join(folder, "distances.f32"))];
     for (const handle of [rows, distances]) await handle.truncate(done * k * 4);
-    return new AnswerStore(folder, facts, k, rows, distances, done);
+    return new AnswerStore(folder, facts, k, rows, distances, earlier);
   }
 
   /** Queries whose answers are here. */
@@ -75,15 +86,23 @@ export class AnswerStore {
   }
 }
 
-async function doneOf(folder: string, facts: string): Promise<number> {
+interface Earlier {
+  /** Queries whose answers are durable. */
+  readonly done: number;
+  readonly discarded: string | undefined;
+}
+
+async function earlierIn(folder: string, facts: string): Promise<Earlier> {
+  if ((await stat(folder).catch(() => undefined)) === undefined) return { done: 0, discarded: undefined };
   try {
     const found = JSON.parse(await readFile(join(folder, "checkpoint.json"), "utf8")) as {
       facts: string;
       done: number;
     };
-    return found.facts === facts ? found.done : 0;
+    if (found.facts === facts) return { done: found.done, discarded: undefined };
+    return { done: 0, discarded: `${found.done} answers there are of other files or other options` };
   } catch {
-    return 0; // nothing was checkpointed
+    return { done: 0, discarded: "no answer there was durable yet" };
   }
 }
 

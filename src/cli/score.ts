@@ -46,7 +46,7 @@ export function scoreCommand(terminal: Terminal): Command {
     .requiredOption("--queries <file or collection>", "what is asked; the same as the base builds its neighbour graph")
     .requiredOption(
       "--out <file>",
-      ".npy (row numbers, and distances in <name>.distances.npy), .ivecs (row numbers), .jsonl or .parquet",
+      ".npy (row numbers, and distances in <name>.distances.npy) or .ivecs (row numbers), with row -1 at distance inf where fewer than k are found; .jsonl or .parquet, with shorter lists there",
     )
     .option("-k, --k <neighbours>", "neighbours of each query", atLeastOne, 10)
     .addOption(
@@ -77,6 +77,8 @@ async function score(options: ScoreOptions, terminal: Terminal): Promise<void> {
   try {
     base = await openBase({ ...options, dimensions: queries.dimensions }, terminal);
     store = await AnswerStore.open(`${out}.answers`, await factsOf(options, base.version, queries.version), k);
+    if (store.discarded !== undefined)
+      terminal.tell(`nearfield: an earlier run left ${out}.answers; begun anew, since ${store.discarded}`);
     if (store.done > 0) terminal.tell(`nearfield: going on at query ${store.done}`);
     const spent = await answerAll(queries, base, store, { ...options, excludeSelf }, terminal);
     await writeAnswers(out, { store, queries, k, ids: base.ids });

@@ -14,7 +14,7 @@ export async function checkIsFree(path: string): Promise<void> {
   throw new NearfieldError("INVALID_OPTION", {
     got: `${path}, which is there already`,
     expected: "the name of a file that is not there",
-    remedy: "remove it, or give another name; export has --force",
+    remedy: "remove it, or give another name (export has --force)",
   });
 }
 

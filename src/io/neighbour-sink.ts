@@ -11,11 +11,11 @@ export interface NeighbourSink {
   abort(): Promise<void>;
 }
 
-/** Rejects with UNSUPPORTED_FORMAT for another extension. */
+/** Rejects with INVALID_OPTION for another extension. */
 export async function openNeighbourSink(path: string, width: number): Promise<NeighbourSink> {
   const extension = extname(path).toLowerCase();
   if (extension !== ".ivecs" && extension !== ".npy") {
-    throw new NearfieldError("UNSUPPORTED_FORMAT", {
+    throw new NearfieldError("INVALID_OPTION", {
       got: `${path} for row numbers`,
       expected: "a name that ends in .ivecs or .npy",
       remedy: "give the file one of these extensions",

@@ -1,6 +1,6 @@
 /** score, run as a batch job would: right, resumable, bounded. */
 import { spawn } from "node:child_process";
-import { mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { asyncBufferFromFile, parquetMetadataAsync, parquetReadObjects } from "hyparquet";
@@ -168,6 +168,22 @@ describe("score", () => {
         distances: matches.map(({ distance }) => distance),
       })),
     );
+  });
+
+  it("says when answers of an earlier run are of no use, and why", async () => {
+    const out = join(folder, "near.ivecs");
+    await mkdir(`${out}.answers`);
+    const undurable = await score("--out", out);
+    expect(undurable).toMatchObject({
+      code: 0,
+      stderr: expect.stringMatching(/begun anew, since no answer .* durable/),
+    });
+    await rm(out);
+    await mkdir(`${out}.answers`);
+    await writeFile(join(`${out}.answers`, "checkpoint.json"), JSON.stringify({ facts: "[]", done: 7 }));
+    const other = await score("--out", out);
+    expect(other.stderr).toMatch(/near\.ivecs\.answers; begun anew, since 7 answers there are of .* other options/);
+    expect((await readNeighbours(out)).count).toBe(Q);
   });
 
   it("names a query by its id where any has one, else by its number", async () => {

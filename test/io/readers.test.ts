@@ -181,6 +181,18 @@ describe("JSON lines", () => {
     expect(read.rejected[4]?.reason).toBe('vector has "8" as element 1, not a number');
   });
 
+  test("metadata in a field of its own, as the API's records have it", async () => {
+    const lines = [
+      '{"id":"a","vector":[1],"metadata":{"year":1,"tags":["x"]}}',
+      '{"id":"b","vector":[1],"metadata":{"year":1},"more":2}',
+      '{"id":"c","vector":[1],"metadata":"text"}',
+      '{"id":"d","vector":[1],"metadata":{"year":1},"year":2}',
+    ];
+    const read = await readAll(await fileOf(folder, ".jsonl", lines.join("\n")));
+    expect(read.metadata).toEqual([{ year: 1, tags: ["x"] }, { year: 1, more: 2 }, { metadata: "text" }]);
+    expect(read.rejected).toEqual([{ row: 3, reason: "year is there twice: beside metadata and within it" }]);
+  });
+
   test("fields of other names; a key __proto__ stays a key", async () => {
     const path = await fileOf(folder, ".jsonl", '{"key":"a","emb":[1],"id":"mine","__proto__":1}\n');
     const read = await readAll(path, { fields: { id: "key", vector: "emb" } });
@@ -216,6 +228,25 @@ describe("CSV", () => {
       vectors: [1, 2],
       ids: ["x"],
     });
+  });
+
+  test("quoted numbers, ids as they stand, nulls, empty texts, and columns of JSON", async () => {
+    const text = [
+      '"id","vector_0","vector_1","a","b","tags:json"',
+      '"x","1"," -2.5","",null,"[1,""p""]"',
+      "007, 3,4e0,null,,null",
+      "null,5,6,true,,7",
+      ",7,8,,,",
+    ];
+    const read = await readAll(await fileOf(folder, ".csv", text.join("\n")));
+    expect(read).toMatchObject({
+      ids: ["x", "007", "null", "row 3"],
+      vectors: [1, -2.5, 3, 4, 5, 6, 7, 8],
+      rejected: [],
+      metadata: [{ a: "", b: null, tags: [1, "p"] }, { a: null, tags: null }, { a: true, tags: 7 }, {}],
+    });
+    const bad = await readAll(await fileOf(folder, ".csv", "vector_0,t:json\n1,{}\n2,{\n"));
+    expect([bad.rows, bad.rejected]).toEqual([[0], [{ row: 1, reason: 't:json is "{", not JSON' }]]);
   });
 
   test("rows that do not fit are rejected one by one", async () => {
