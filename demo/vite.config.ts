@@ -44,7 +44,7 @@ const config: UserConfigFnObject = defineConfig(({ command, isPreview }) => ({
             later: [
               ...["words", "digits", "plot"], // kept when they are first shown
               "scanner", // where there is a GPU it was loaded before anything is kept
-              ...["gemm-variants", "learn"], // faster only, and never with so few rows and such batches
+              "gemm-variants", // faster only, and never with such batches
               ...["memory-driver", "rewriting", "verification"], // of no use to who reads a store
             ],
           }),

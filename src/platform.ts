@@ -26,7 +26,7 @@ export function platformOf(spawner: WorkerSpawner, gpu: GpuProvider): Platform {
         slices,
         emit,
       }),
-    gpuFactory: (slices, internals, emit) => gpuFactory(gpu, slices, emit, internals.gpu),
+    gpuFactory: (slices, internals, emit, learn) => gpuFactory(gpu, slices, emit, learn, internals.gpu),
   };
 }
 

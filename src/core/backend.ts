@@ -7,6 +7,7 @@
  * names, for each query, every row that could belong to the answer. The engine lets the CPU
  * backend settle what the GPU backend proposed, so both give the same bits.
  */
+import type { LearnRequest, LearntProjection } from "./learn.ts";
 import type { RowReader } from "./matrix.ts";
 import type { Metric, Precision } from "./metric.ts";
 import type { NormRange } from "./norm-range.ts";
@@ -243,6 +244,11 @@ export interface ExactBackend {
   search(rows: Rows, batch: Batch): Promise<ExactAnswer>;
   /** The exact answer of every query among the rows proposed for it; none of the proposals may be null. */
   settle(rows: Rows, batch: Batch, proposal: Proposal): Promise<ExactAnswer>;
+  /**
+   * Directions of a sample of the store's rows, learnt by a worker, which takes the sample over: for
+   * proposers. Undefined where it is stopped or no worker can do it. Rejects where learning fails.
+   */
+  learn(rows: Rows, request: LearnRequest, isStopped: () => boolean): Promise<LearntProjection | undefined>;
   release(rows: Rows): void;
   /** Fault injection: kills a worker, if there are any. */
   crashWorker(): Promise<void>;
@@ -268,6 +274,13 @@ export interface ProposerRequest {
   readonly scan: "auto" | "full" | "certified";
   readonly reason: string;
 }
+
+/** What a proposer has learnt for it, by the exact backend's workers ({@link ExactBackend.learn}) for a source that it was given. */
+export type LearnDirections = (
+  source: RowSource,
+  request: LearnRequest,
+  isStopped: () => boolean,
+) => Promise<LearntProjection | undefined>;
 
 /** Opens the GPU backend, or says why there is none that fits. */
 export type ProposerFactory = (

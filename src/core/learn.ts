@@ -1,7 +1,7 @@
 /**
  * Which projection an index gets for its scan copies: of a sample of its rows (sample.ts) the principal
- * directions (basis.ts), and how many of those to use, if any (choose-prefix.ts). For both
- * backends: on the caller's thread in slices, or in a worker to the end.
+ * directions (basis.ts), and how many of those to use, if any (choose-prefix.ts). Workers do it, for
+ * both backends: pages without workers search by the codes of the rows themselves.
  *
  * Generators yield the multiply-adds (or elements moved) since the last yield, each time at most
  * about `LIMITS.sliceElements`; `learningWork` tells what they come to.
@@ -28,6 +28,9 @@ export interface LearnProjectionOptions {
   /** How matrices are multiplied, nine tenths of the work; default: in plain JS. */
   readonly multiply?: Multiply;
 }
+
+/** Posted to a worker, which has its own way to multiply. */
+export type LearnRequest = Omit<LearnProjectionOptions, "multiply">;
 
 export interface LearntProjection {
   /** On the leading directions, its vectors [m × dimensions]; undefined: none is worth it, m = d. */

@@ -11,15 +11,14 @@ import { NearfieldError } from "../core/errors.ts";
 import type { EventSink } from "../core/events.ts";
 import { LIMITS } from "../core/limits.ts";
 import type { Metric, Precision } from "../core/metric.ts";
-import type { LearntProjection } from "../core/learn.ts";
-import { inSlices, type WorkSlices } from "../core/slices.ts";
+import type { LearnRequest, LearntProjection } from "../core/learn.ts";
+import type { WorkSlices } from "../core/slices.ts";
 import { rowFormat } from "../core/stored-rows.ts";
 import { emptyTopK, type TopK, TopKMerge } from "../core/topk.ts";
 import { kernelLevel } from "./kernel-level.ts";
 import type { KernelBytes, KernelLevel } from "./kernels.ts";
 import { storeShape, type StoreShape } from "./layout.ts";
 import { CodeKeeper, type CodeWorkshop } from "./code-keeper.ts";
-import type { LearnRequest } from "./learner.ts";
 import { blocksOf, byOwner, type Part } from "./parts.ts";
 import { SlotRetiredError, WorkerPool, WorkersBlockedError } from "./pool.ts";
 import { PageThread } from "./page-thread.ts";
@@ -67,6 +66,9 @@ const LEVEL_NAMES: Readonly<Record<KernelLevel, string>> = {
   none: "plain JS",
 };
 
+/** What a worker is to learn. */
+type Learning = [store: RowStore, request: LearnRequest, onProgress: (share: number) => void, isStopped: () => boolean];
+
 /** The caller's thread, where a slot is asked for. */
 const PAGE = -1;
 /** What a multiply-add of float32 costs in those of int8, and one of 32 bits: four times the bytes. */
@@ -85,6 +87,8 @@ export class CpuBackend implements ExactBackend {
   readonly #page: PageThread;
   readonly #kernelSpans: Record<string, number> = {};
   readonly #keepers = new Map<RowStore, CodeKeeper>();
+  readonly #released = new WeakSet<RowStore>();
+  #learning: Promise<unknown> = Promise.resolve();
   readonly #counts = {
     rowsScannedInWorkers: 0,
     rowsScannedInPage: 0,
@@ -172,6 +176,7 @@ export class CpuBackend implements ExactBackend {
   release(store: RowStore): void {
     const stopped = this.#keepers.get(store)?.stop() ?? Promise.resolve();
     this.#keepers.delete(store);
+    this.#released.add(store);
     // What the keeper has under way still gives workers rows.
     void stopped.then(async () => {
       this.#pool?.release(store);
@@ -215,29 +220,30 @@ export class CpuBackend implements ExactBackend {
           : byOwner(usable, this.#options.threads, 0, 0, numbers);
         await this.#runParts(store, parts, (part) => encodeWork(store, blocks, part));
       },
-      learn: async (store, request, onProgress, isStopped) => {
-        if (this.#pool === undefined || this.#isBlocked) {
-          let done = 0;
-          const { work, total } = (await this.#page.scanner()).learning(request);
-          const told = counted(work, (step) => onProgress((done += step) / total));
-          return inSlices(told, this.#options.slices, isStopped);
-        }
-        return this.#learnInWorkers(store, request, onProgress, isStopped);
-      },
+      learn: (store, request, onProgress, isStopped) => this.#learnInTurn(store, request, onProgress, isStopped),
     };
   }
 
-  async #learnInWorkers(
-    store: RowStore,
-    request: LearnRequest,
-    onProgress: (share: number) => void,
-    isStopped: () => boolean,
-  ): Promise<LearntProjection | undefined> {
-    for (let hasBegun = false; !isStopped(); hasBegun = true) {
+  learn(store: RowStore, request: LearnRequest, isStopped: () => boolean): Promise<LearntProjection | undefined> {
+    return this.#learnInTurn(store, request, () => {}, isStopped);
+  }
+
+  /** One after the other: a worker learns one thing of a store at a time. */
+  #learnInTurn(...args: Learning): Promise<LearntProjection | undefined> {
+    const turn = this.#learning.then(() => this.#learnInWorker(...args));
+    this.#learning = turn.catch(() => {}); // whoever asked for it sees the failure
+    return turn;
+  }
+
+  async #learnInWorker(...[store, request, onProgress, isStopped]: Learning): Promise<LearntProjection | undefined> {
+    const isOver = (): boolean => isStopped() || this.#released.has(store);
+    if (this.#pool === undefined || this.#isBlocked) return undefined;
+    for (let hasBegun = false; !isOver(); hasBegun = true) {
       const part = { slot: this.#usable()[0] ?? 0, first: 0, count: 0, blocks: [] };
       const work = hasBegun ? learnOnWork(store) : startLearningWork(store, request);
       const [answer] = await this.#runParts(store, [part], () => work);
       const step = answer?.result;
+      if (isOver() || this.#isBlocked) return undefined;
       if (step === undefined) throw new Error("the worker that was learning is no more");
       if (step.failure !== undefined) throw new Error(step.failure);
       if (step.learnt !== undefined) return step.learnt;
@@ -429,16 +435,6 @@ export class CpuBackend implements ExactBackend {
       out.counts[q] = merge.taken;
     }
     return out;
-  }
-}
-
-/** The same generator, with `tell` hearing of each step. */
-function* counted<T>(work: Generator<number, T>, tell: (step: number) => void): Generator<number, T> {
-  for (;;) {
-    const step = work.next();
-    if (step.done === true) return step.value;
-    tell(step.value);
-    yield step.value;
   }
 }
 

@@ -9,14 +9,13 @@ import type { CodeStats } from "../core/backend.ts";
 import type { ProductMetric } from "../core/basis.ts";
 import { COMFORT_MAX } from "../core/comfort.ts";
 import type { EventSink } from "../core/events.ts";
-import type { LearntProjection } from "../core/learn.ts";
+import type { LearnRequest, LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 import { ReadersWriterLock } from "../core/lock.ts";
 import { rowNorm } from "../core/matrix.ts";
 import { encodingWork, identityProjection, type Projection } from "../core/projection.ts";
 import { basisSampleRows, meanOf, sampleRows } from "../core/sample.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
-import type { LearnRequest } from "./learner.ts";
 import type { RowStore } from "./row-store.ts";
 import type { CodeUse, EncodeTask } from "./tasks.ts";
 

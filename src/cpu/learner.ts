@@ -1,9 +1,8 @@
-/** Learning of directions, in turns: the worker stays open to searches between them. */
-import type { LearnProjectionOptions, LearntProjection } from "../core/learn.ts";
+/** Learning of directions in a worker, in turns: it stays open to searches between them. */
+import { learningWork, learnProjection, type LearnRequest, type LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
-
-/** Posted to a worker, which has its own way to multiply. */
-export type LearnRequest = Omit<LearnProjectionOptions, "multiply">;
+import type { KernelModules } from "./kernels.ts";
+import { kernelMultiply } from "./multiply.ts";
 
 export interface LearnStep {
   /** What part of the work is done, about. */
@@ -13,22 +12,18 @@ export interface LearnStep {
   readonly failure?: string;
 }
 
-/** Learning that is ready to begin. */
-export interface Learning {
-  /** Yields the multiply-adds since the last yield. */
-  readonly work: Generator<number, LearntProjection>;
-  /** What they come to, about. */
-  readonly total: number;
-}
-
 export class Learner {
+  /** Yields the multiply-adds since the last yield. */
   readonly #work: Generator<number, LearntProjection>;
+  /** What they come to, about. */
   readonly #total: number;
   #done = 0;
 
-  constructor({ work, total }: Learning) {
-    this.#work = work;
-    this.#total = total;
+  /** `modules`: the worker's kernels, which multiply where there are any. */
+  constructor(modules: KernelModules, request: LearnRequest) {
+    const module = modules.owned?.simd;
+    this.#work = learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) });
+    this.#total = learningWork(request.dimensions, request.count);
   }
 
   /** Learns for about `LIMITS.learnStep` multiply-adds. */

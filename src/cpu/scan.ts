@@ -8,7 +8,6 @@
  * rows all survive, later ones meet tight bounds.
  * One task at a time: tasks of one Scanner share its scratch area.
  */
-import { learningWork, learnProjection } from "../core/learn.ts";
 import { encodingWork } from "../core/projection.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { emptyTopK, NearestHeap, type TopK } from "../core/topk.ts";
@@ -18,8 +17,6 @@ import { type CodeBasis, Encoder } from "./encoder.ts";
 import { bindKernels, type KernelModules, type Kernels } from "./kernels.ts";
 import { chunkBytes, rowsAt, scalesAt, sealAt, type StoreShape, termsAt } from "./layout.ts";
 import { type ChunkMemory, ownMemory } from "./memory.ts";
-import type { Learning, LearnRequest } from "./learner.ts";
-import { kernelMultiply } from "./multiply.ts";
 import { type Range, rowsIn, sampledRanges, type SampleShape } from "./ranges.ts";
 import { Scratch } from "./scratch.ts";
 import { guessBounds, isGuessedRight, settleShortlists } from "./settling.ts";
@@ -180,15 +177,6 @@ export class Scanner {
       if (turn !== undefined) await turn;
       encodePiece(view, this.#encoder(view), basis, piece);
     }
-  }
-
-  /** Learns directions of a sample. */
-  learning(request: LearnRequest): Learning {
-    const module = this.#modules.owned?.simd;
-    return {
-      work: learnProjection(module === undefined ? request : { ...request, multiply: kernelMultiply(module) }),
-      total: learningWork(request.dimensions, request.count),
-    };
   }
 
   /**

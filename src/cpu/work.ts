@@ -1,7 +1,8 @@
 /** The kinds of work that are given to workers, each with the way to have it done in the page instead. */
 import * as Comlink from "comlink";
 import type { Batch, Proposal } from "../core/backend.ts";
-import type { LearnRequest, LearnStep } from "./learner.ts";
+import type { LearnRequest } from "../core/learn.ts";
+import type { LearnStep } from "./learner.ts";
 import { type Part, scanTask, settleTask } from "./parts.ts";
 import type { RowStore } from "./row-store.ts";
 import type { Scanner } from "./scan.ts";
@@ -48,8 +49,8 @@ export function encodeWork(store: RowStore, blocks: EncodeTask["blocks"], part: 
   };
 }
 
-/** In the page directions are learnt in slices, without a learner. */
-const noLearner = (): Promise<never> => Promise.reject(new Error("a learner is for workers"));
+/** The page learns nothing: seconds of work, and code that only workers have. */
+const noLearner = (): Promise<undefined> => Promise.resolve(undefined);
 
 /** The request's sample is handed over. */
 export function startLearningWork(store: RowStore, request: LearnRequest): Work<LearnStep | undefined> {

@@ -2,7 +2,8 @@
 import type { KernelBytes, KernelLevel } from "./kernels.ts";
 import type { StoreShape } from "./layout.ts";
 import type { CodeBasis } from "./encoder.ts";
-import type { LearnRequest, LearnStep } from "./learner.ts";
+import type { LearnRequest } from "../core/learn.ts";
+import type { LearnStep } from "./learner.ts";
 import type { EncodeTask, ScanTask, SettleTask, TaskResult } from "./tasks.ts";
 
 export interface WorkerApi {

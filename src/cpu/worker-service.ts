@@ -4,21 +4,23 @@
  */
 import * as Comlink from "comlink";
 import nodeEndpoint from "comlink/dist/esm/node-adapter.mjs";
-import { compiledLevel, compileKernels } from "./kernels.ts";
+import { compiledLevel, compileKernels, type KernelModules } from "./kernels.ts";
 import { Learner } from "./learner.ts";
 import { attachedMemory } from "./memory.ts";
 import { Scanner } from "./scan.ts";
 import type { TaskResult } from "./tasks.ts";
 import type { WorkerApi } from "./worker-api.ts";
 
-let scanner = new Scanner({}, 0);
+let modules: KernelModules = {};
+let scanner = new Scanner(modules, 0);
 const learners = new Map<number, Learner>();
 
 const api: WorkerApi = {
   async start(slot, kernels) {
     const compiled = kernels === null ? { modules: {} } : await compileKernels(kernels);
-    scanner = new Scanner(compiled.modules, slot);
-    return compiledLevel(compiled.modules);
+    modules = compiled.modules;
+    scanner = new Scanner(modules, slot);
+    return compiledLevel(modules);
   },
   attachChunk: (store, shape, index, memory) => scanner.attachChunk(store, shape, index, attachedMemory(memory)),
   putRows: (store, shape, block, first, rows, terms, scales) =>
@@ -30,7 +32,7 @@ const api: WorkerApi = {
   },
   encode: (task) => scanner.encode(task),
   startLearning(store, request) {
-    learners.set(store, new Learner(scanner.learning(request)));
+    learners.set(store, new Learner(modules, request));
     return { share: 0 };
   },
   learnOn(store) {

@@ -2,7 +2,14 @@
  * Opening an index: options checked, backend chosen (the policy), parts put together. The entries
  * bind it to their platform's parts; nothing here knows which platform that is.
  */
-import type { ExactBackend, OpenProposer, ProposerFactory, ProposerRequest } from "../core/backend.ts";
+import type {
+  ExactBackend,
+  LearnDirections,
+  OpenProposer,
+  ProposerFactory,
+  ProposerRequest,
+  Rows,
+} from "../core/backend.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { NearfieldError } from "../core/errors.ts";
 import { type EventSink, safeSink } from "../core/events.ts";
@@ -45,7 +52,7 @@ function internalsOf(options: IndexOptions): Internals {
 export interface Platform {
   readonly defaultThreads: number;
   openExact(options: ResolvedOptions, internals: Internals, slices: WorkSlices, emit: EventSink): Promise<ExactBackend>;
-  gpuFactory(slices: WorkSlices, internals: Internals, emit: EventSink): ProposerFactory;
+  gpuFactory(slices: WorkSlices, internals: Internals, emit: EventSink, learn: LearnDirections): ProposerFactory;
 }
 
 export async function createIndexOn(platform: Platform, options: IndexOptions): Promise<Index> {
@@ -54,7 +61,11 @@ export async function createIndexOn(platform: Platform, options: IndexOptions): 
   const clock = internals.clock ?? systemClock;
   const emit = safeSink(resolved.onEvent);
   const slices = new WorkSlices(clock, LIMITS.sliceElements);
-  const choice = await chooseBackend(resolved, platform.gpuFactory(slices, internals, emit));
+  let workers: ExactBackend | undefined;
+  // The proposer knows no stores but this backend's, and none before it is there.
+  const learn: LearnDirections = async (source, request, isStopped) =>
+    workers?.learn(source as Rows, request, isStopped);
+  const choice = await chooseBackend(resolved, platform.gpuFactory(slices, internals, emit, learn));
   const session =
     choice.kind === "cpu"
       ? undefined
@@ -69,6 +80,7 @@ export async function createIndexOn(platform: Platform, options: IndexOptions): 
     session?.close();
     throw error;
   });
+  workers = exact;
   const index = new Index({
     ...resolved,
     exact,

@@ -2,7 +2,7 @@
  * The row stores that are on the device, each with its copies and the choice of its codes. An index
  * has one, two while it compacts.
  */
-import type { RowSource } from "../core/backend.ts";
+import type { LearnDirections, RowSource } from "../core/backend.ts";
 import { LIMITS } from "../core/limits.ts";
 import { Residency } from "./residency.ts";
 import type { UploadDeps } from "./row-upload.ts";
@@ -19,10 +19,9 @@ export interface CopiesOptions extends UploadDeps {
   readonly scan: "auto" | "full" | "certified";
   readonly isSoftware: boolean;
   readonly tuning: GpuTuning | undefined;
+  readonly learn: LearnDirections;
   /** Called when learning directions failed. */
   readonly onLearningFailed: (cause: unknown) => void;
-  /** Called when its code could not be loaded. */
-  readonly onLearningMissing: (cause: unknown) => void;
 }
 
 export class Copies {
@@ -76,7 +75,7 @@ export class Copies {
   #copy(source: RowSource): Copy {
     let copy = this.#copies.get(source);
     if (copy === undefined) {
-      const { scan, isSoftware, tuning, limits, onLearningMissing } = this.#options;
+      const { scan, isSoftware, tuning, limits, learn } = this.#options;
       copy = {
         residency: new Residency(source, this.#options),
         choice: new ScanChoice(source, {
@@ -85,7 +84,7 @@ export class Copies {
           memoryBudgetBytes: limits.memoryBudgetBytes,
           certifiedBytes: tuning?.certifiedBytes ?? LIMITS.certifiedBytes,
           learnRows: tuning?.learnRows ?? LIMITS.learnRows,
-          onMissing: onLearningMissing,
+          learn,
         }),
       };
       this.#copies.set(source, copy);

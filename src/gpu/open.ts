@@ -1,5 +1,5 @@
 /** The GPU backend as the engine gets it: a device found or adopted, and a scanner on it. */
-import type { ProposerFactory } from "../core/backend.ts";
+import type { LearnDirections, ProposerFactory } from "../core/backend.ts";
 import type { EventSink } from "../core/events.ts";
 import type { WorkSlices } from "../core/slices.ts";
 import { adoptDevice, type GpuProvider, requestDevice } from "./device.ts";
@@ -10,6 +10,7 @@ export function gpuFactory(
   provider: GpuProvider,
   slices: WorkSlices,
   emit: EventSink,
+  learn: LearnDirections,
   tuning?: GpuTuning,
 ): ProposerFactory {
   return async (request) => {
@@ -31,6 +32,7 @@ export function gpuFactory(
       memoryBudgetBytes: request.memoryBudgetBytes,
       scan: request.scan,
       slices,
+      learn,
       onVariantFailed: (variant, cause) =>
         emit({
           code: "gpu-variant-failed",

@@ -1,15 +1,14 @@
 /**
  * Which codes an index gets, if any: the rows themselves at first, their leading principal
- * directions once those are learnt and worth it. Learning runs in slices on the caller's thread,
- * beside searches, which meanwhile use what there is.
+ * directions once those are learnt and worth it. A worker of the exact backend learns, beside
+ * searches, which meanwhile use what there is.
  */
-import type { RowSource } from "../core/backend.ts";
+import type { LearnDirections, RowSource } from "../core/backend.ts";
 import type { ProductMetric } from "../core/basis.ts";
-import type { learnProjection, LearntProjection } from "../core/learn.ts";
+import type { LearntProjection } from "../core/learn.ts";
 import { LIMITS } from "../core/limits.ts";
 import { basisSampleRows, meanOf, sampleRows } from "../core/sample.ts";
 import { inSlices, type WorkSlices } from "../core/slices.ts";
-import { LateCode } from "../core/late-code.ts";
 import { makeCertificate, MOST_DIRECTIONS, type Projection } from "./certificate-copy.ts";
 import type { DeviceMemory } from "./memory.ts";
 import { indexExponent } from "./query.ts";
@@ -23,8 +22,7 @@ export interface ScanChoiceOptions {
   readonly certifiedBytes: number;
   /** Rows from which directions are learnt. */
   readonly learnRows: number;
-  /** Called the first time that the code that learns cannot be loaded. */
-  readonly onMissing: (cause: unknown) => void;
+  readonly learn: LearnDirections;
 }
 
 /** Of certified queries, those that had to be scanned again in full before `"auto"` stops certifying. */
@@ -34,7 +32,6 @@ const LEAST_QUERIES = 64;
 export class ScanChoice {
   readonly #source: RowSource;
   readonly #options: ScanChoiceOptions;
-  readonly #learner: LateCode<typeof learnProjection>;
   #projection: Projection | undefined;
   #mean: Float32Array | undefined;
   /** Rows when directions were last learnt, or that was tried. */
@@ -49,7 +46,6 @@ export class ScanChoice {
   constructor(source: RowSource, options: ScanChoiceOptions) {
     this.#source = source;
     this.#options = options;
-    this.#learner = new LateCode(async () => (await import("../core/learn.ts")).learnProjection, options.onMissing);
   }
 
   /** Gives the residency the codes that it shall have for `rowCount` rows. */
@@ -85,20 +81,22 @@ export class ScanChoice {
     if (metric === undefined) return;
     this.#isLearning = true;
     try {
-      const learner = await this.#learner.get();
-      if (learner === undefined || this.#isStopped) return;
-      const { dimensions, rowCount } = this.#source;
+      const isStopped = (): boolean => this.#isStopped;
+      const { dimensions, rowCount, rowBytes, stride } = this.#source;
       this.#triedRows = rowCount;
       const count = Math.min(rowCount, basisSampleRows(dimensions));
-      const learnt = await inSlices(
-        learning(learner, this.#source, metric, rowCount, count),
-        slices,
-        () => this.#isStopped,
-      );
+      const sample = await inSlices(sampleRows(this.#source, rowCount, count), slices, isStopped);
+      if (sample === undefined) return;
+      const request = { metric, dimensions, sample, count, rowCount, rowBytes };
+      const learnt = await this.#options.learn(this.#source, request, isStopped);
       if (learnt === undefined) return;
-      this.#projection = learnt.transposed;
+      const projection = await inSlices(transposed(learnt, stride), slices, isStopped);
+      if (this.#isStopped) return;
+      this.#projection = projection;
       if (metric === "euclidean") this.#mean = learnt.mean;
       if (this.#options.scan === "auto" && learnt.expectedBytesPerRow >= learnt.fullBytesPerRow) this.#isGivenUp = true;
+    } catch (error) {
+      if (!this.#isStopped) throw error; // what is closed meanwhile fails, and nobody wants it any more
     } finally {
       this.#isLearning = false;
     }
@@ -149,23 +147,14 @@ export class ScanChoice {
   }
 }
 
-/** What the rows' sample teaches, the directions as the device takes them. */
-function* learning(
-  learner: typeof learnProjection,
-  source: RowSource,
-  metric: ProductMetric,
-  rowCount: number,
-  count: number,
-): Generator<number, LearntProjection & { transposed: Projection | undefined }> {
-  const { dimensions, rowBytes, stride } = source;
-  const sample = yield* sampleRows(source, rowCount, count);
-  const learnt = yield* learner({ metric, dimensions, sample, count, rowCount, rowBytes });
-  const { length: m = 0, vectors, defect = 0 } = learnt.projection ?? {};
-  if (vectors === undefined || m > MOST_DIRECTIONS) return { ...learnt, transposed: undefined };
-  const transposed = new Float32Array(stride * m);
+/** The directions as the device takes them; undefined where none is worth it, or more are than it can take. */
+function* transposed({ projection }: LearntProjection, stride: number): Generator<number, Projection | undefined> {
+  const { length: m = 0, dimensions = 0, vectors, defect = 0 } = projection ?? {};
+  if (vectors === undefined || m > MOST_DIRECTIONS) return undefined;
+  const columns = new Float32Array(stride * m);
   for (let d = 0; d < dimensions; d++) {
     yield m;
-    for (let j = 0; j < m; j++) transposed[d * m + j] = vectors[j * dimensions + d] ?? 0;
+    for (let j = 0; j < m; j++) columns[d * m + j] = vectors[j * dimensions + d] ?? 0;
   }
-  return { ...learnt, transposed: { directions: m, defect, transposed } };
+  return { directions: m, defect, transposed: columns };
 }

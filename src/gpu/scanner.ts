@@ -8,7 +8,7 @@
  * the float64 scan. Which distance is the smallest the GPU never decides: that is settled
  * canonically, elsewhere.
  */
-import type { BackendInfo, Batch, GpuStats, Proposal, Proposer, RowSource } from "../core/backend.ts";
+import type { BackendInfo, Batch, GpuStats, LearnDirections, Proposal, Proposer, RowSource } from "../core/backend.ts";
 import { type Clock, systemClock } from "../core/clock.ts";
 import { NearfieldError } from "../core/errors.ts";
 import { LIMITS } from "../core/limits.ts";
@@ -39,6 +39,7 @@ export interface GpuOptions {
   readonly memoryBudgetBytes: number | undefined;
   readonly scan: "auto" | "full" | "certified";
   readonly slices: WorkSlices;
+  readonly learn: LearnDirections;
   readonly onVariantFailed: (variant: string, cause: unknown) => void;
   /** Called when code that was to be loaded on demand could not be; the scanner does without, and tries again. */
   readonly onCodeMissing: (what: string, cause: unknown) => void;
@@ -160,7 +161,7 @@ export class GpuScanner implements Proposer {
       isSoftware: this.info.software,
       tuning,
       onLearningFailed: (cause) => options.onVariantFailed("basis", cause),
-      onLearningMissing: (cause) => options.onCodeMissing("learning directions", cause),
+      learn: options.learn,
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
       this.#commands.discard();

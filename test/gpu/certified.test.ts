@@ -82,13 +82,13 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
   test("Gaussian noise keeps all its dimensions, and a hundredth of the rows survives", async () => {
     const { rows, queries } = makeData("gaussian", "cosine", 3000, 4, D, 3);
     const index = await open({ gpu: { learnRows: 1000 } }, { metric: "cosine", scan: "certified" });
-    const sliced = index.stats().slices.count;
     await index.add(rows);
+    expect(index.stats().cpu.workers).toBe(0);
     await index.search(queries, { k: 10 });
     // Learning takes its time beside searches; wait for it by watching the codes that are made anew, or not.
     await learntOrNot(index, queries.subarray(0, D));
-    // It did learn: the moments of the sample alone are some 25 slices, searches and the add are a few.
-    expect(index.stats().slices.count - sliced).toBeGreaterThan(20);
+    // It did learn: that is what a worker was started for, since few rows are settled on the caller's thread.
+    expect(index.stats().cpu.workers).toBeGreaterThan(0);
     const candidates = index.stats().gpu?.candidates ?? 0;
     const scan = await expectExact(index, rows, queries, 10);
     expect(scan).toMatchObject({ method: "certified", prefixDimensions: D, rescans: 0 });

@@ -19,7 +19,6 @@ const offline = (): never => {
 afterEach(() => {
   vi.doUnmock("../../src/gpu/scanner.ts");
   vi.doUnmock("../../src/gpu/gemm-variants.ts");
-  vi.doUnmock("../../src/core/learn.ts");
 });
 
 const D = 12;
@@ -39,13 +38,14 @@ async function open(
   options: Partial<IndexOptions>,
   gpu: Readonly<Record<string, number>> = {},
   added: Float32Array = rows,
+  usesWorkers = false,
 ): Promise<Opened> {
   const events: EngineEvent[] = [];
   const index = await createIndexOn(
     platformOf(nodeSpawner, provider),
     withInternals(
       { dimensions: D, scan: "full", onEvent: (event) => events.push(event), ...options },
-      { usesWorkers: false, gpu },
+      { usesWorkers, gpu },
     ),
   );
   await index.add(added);
@@ -139,30 +139,22 @@ describe.skipIf(!gpuAvailable())("without the code for large batches", () => {
   });
 });
 
-describe.skipIf(!gpuAvailable())("without the code that learns directions", () => {
-  test("the rows' own codes serve, one event says so, and a later search has it again", async () => {
-    const options = { backend: "gpu", scan: "certified" } as const;
-    const { index, failures } = await open(realGpu, options, { learnRows: 1e9 });
-    await searchesRight(index, "gpu"); // the page's kernels are loaded, which have that code inside
-    await index.close();
-
-    vi.doMock("../../src/core/learn.ts", offline);
+describe.skipIf(!gpuAvailable())("without workers, which have the code that learns directions", () => {
+  test("the rows' own codes serve, silently, where with one the directions come", async () => {
     // A few directions hold nearly all there is of these rows.
     const dimensions = 64;
     const gauss = normal(3);
     const decaying = Float32Array.from({ length: 2000 * dimensions }, (_, i) => gauss() / 2 ** (i % dimensions));
-    const learner = await open(realGpu, { ...options, dimensions }, { learnRows: 64 }, decaying);
-    const directions = async (): Promise<number> =>
-      (await learner.index.search(decaying.subarray(0, dimensions), { k: K })).report.scan.prefixDimensions;
-    for (let i = 0; i < 3; i++) expect(await directions()).toBe(dimensions);
-    await vi.waitFor(() =>
-      expect(learner.failures()).toEqual([expect.stringMatching(/learning directions could not be loaded/)]),
-    );
-
-    vi.doUnmock("../../src/core/learn.ts");
-    await vi.waitFor(async () => expect(await directions()).toBeLessThan(dimensions), { timeout: 20_000 });
-    expect(learner.failures()).toHaveLength(1);
-    expect(failures()).toEqual([]);
-    await learner.index.close();
+    const options = { backend: "gpu", scan: "certified", dimensions } as const;
+    const alone = await open(realGpu, options, { learnRows: 64 }, decaying);
+    const helped = await open(realGpu, options, { learnRows: 64 }, decaying, true);
+    const directions = async ({ index }: Opened): Promise<number> =>
+      (await index.search(decaying.subarray(0, dimensions), { k: K })).report.scan.prefixDimensions;
+    await vi.waitFor(async () => expect(await directions(helped)).toBeLessThan(dimensions), { timeout: 20_000 });
+    for (let i = 0; i < 3; i++) expect(await directions(alone)).toBe(dimensions);
+    for (const { index, failures } of [alone, helped]) {
+      expect(failures()).toEqual([]);
+      await index.close();
+    }
   });
 });

@@ -18,10 +18,10 @@ import { filesOf, installInEmptyProject, pack, placeAssets, placeFixtures, ROOT,
 
 /**
  * Gzipped bytes that `createIndex` may add to a page: what it loads before it knows whether there is a GPU, and all that
- * there is to load, on demand too: the kernels in the page, the GPU's, those for large batches, the learner.
+ * there is to load, on demand too: the kernels in the page, the GPU's, those for large batches.
  */
 const MAX_FIRST_BYTES = 57_400;
-const MAX_BUNDLE_BYTES = 104_000;
+const MAX_BUNDLE_BYTES = 100_000;
 
 /** Answers of one search: QUERIES × K of fixtures/search.js. */
 const ANSWERS = 30;
