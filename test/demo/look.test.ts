@@ -108,6 +108,16 @@ describe.skipIf(!browserAvailable())("the demo's pages", () => {
       const list = page.getByTestId("word-list");
       await list.getByText("tea", { exact: true }).waitFor({ timeout: 60_000 });
       expect(await list.innerText()).toContain("drinks");
+      // Each word that is picked is a step, which Back takes back; typing is none.
+      await list.getByText("tea", { exact: true }).click();
+      await page.getByRole("heading", { name: "Nearest to “tea”" }).waitFor();
+      await page.getByLabel("A word").fill("milk");
+      await page.getByRole("heading", { name: "Nearest to “milk”" }).waitFor();
+      expect(page.url()).toContain("word=milk");
+      await page.goBack();
+      await page.getByRole("heading", { name: "Nearest to “coffee”" }).waitFor();
+      await page.goForward();
+      await page.getByRole("heading", { name: "Nearest to “milk”" }).waitFor();
     });
 
     test("an analogy", async () => {

@@ -135,6 +135,12 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       expect(await page.locator(".examples").innerText()).toContain(`like ${first.split(" ")[0]}`);
     });
 
+    test("says of an example that it does not have, as an old link may name one", async () => {
+      await openDictionary(page, server.origin, "#/dictionary?q=a+book+of+maps&like=99999999");
+      await definitionsFor(page, /like=99999999/);
+      expect(await page.locator(".examples").innerText()).toContain("like a definition that is not in this dictionary");
+    });
+
     test("keeps what was asked while another page is shown", async () => {
       await openDictionary(page, server.origin, "#/dictionary?q=fear+of+spiders");
       const found = await definitionsOf(page, "fear of spiders");

@@ -30,6 +30,9 @@ export type State =
   | { readonly kind: "ready"; readonly isKept: boolean }
   | { readonly kind: "failed"; readonly reason: string };
 
+/** In place of the words of an example that the dictionary does not have. */
+const NOT_THERE = "a definition that is not in this dictionary";
+
 /** Definitions shown. */
 const SHOWN = 20;
 
@@ -123,7 +126,10 @@ export class DictionarySession {
     const records = await this.#store?.collection.get(examples.map(({ id }) => id));
     const words = new Map(this.words.value);
     for (const [i, record] of (records ?? []).entries()) {
-      if (record === undefined) continue; // a link of another version of the dictionary
+      if (record === undefined) {
+        words.set(examples[i]?.id ?? "", NOT_THERE); // a link of another version of the dictionary
+        continue;
+      }
       parts.push({ vector: Float32Array.from(record.vector), isLiked: examples[i]?.isLiked ?? true });
       words.set(record.id, synsetOf(record.metadata).words[0] ?? "");
     }

@@ -55,10 +55,14 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   }, [explorer]);
   useSignalEffect(() => {
     const word = explorer.word.value;
-    if (word !== undefined) history.replaceState(history.state, "", `${ROUTE}?${new URLSearchParams({ word })}`);
+    if (word !== undefined) history.replaceState(history.state, "", addressOf(word));
   });
   const neighbourhood = explorer.neighbourhood.value;
-  const goTo = (word: string): void => explorer.type(word);
+  /** A step that somebody may want to take back; what is typed changes the address in place. */
+  const goTo = (word: string): void => {
+    if (word !== explorer.word.value) history.pushState(null, "", addressOf(word));
+    explorer.type(word);
+  };
   const goToAndRead = (word: string): void => {
     goTo(word);
     // The button that was pressed may be gone with its list: the keyboard goes on where the new one begins.
@@ -66,7 +70,12 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   };
   return (
     <>
-      <WordInput label="A word" vocabulary={space.vocabulary} text={explorer.text.value} onText={goTo} />
+      <WordInput
+        label="A word"
+        vocabulary={space.vocabulary}
+        text={explorer.text.value}
+        onText={(text) => explorer.type(text)}
+      />
       {explorer.failure.value !== undefined && <p role="alert">{explorer.failure.value}</p>}
       {neighbourhood !== undefined && (
         <div class="word-neighbourhood">
@@ -87,6 +96,10 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
       <Analogies space={space} onPick={goToAndRead} />
     </>
   );
+}
+
+function addressOf(word: string): string {
+  return `${ROUTE}?${new URLSearchParams({ word })}`;
 }
 
 /** Of this page's address; undefined where it names none. */
