@@ -4,13 +4,15 @@
  * become the values that they stand for.
  */
 import { type FileHandle, open } from "node:fs/promises";
-import type { RecordBatch as ArrowBatch, RecordBatchReader } from "apache-arrow";
+import type { DataType, RecordBatch as ArrowBatch, RecordBatchReader } from "apache-arrow";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
 import { corrupt, type FileBytes, undecodable, unsupported } from "./file-bytes.ts";
 import { plainValues } from "./plain-values.ts";
 import { fieldNames, type Fields, probedWidth, recordBatches } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
+
+type Arrow = typeof import("apache-arrow");
 
 /**
  * What the metadata of a field of JSON texts says, key and value. Not Arrow's own extension type
@@ -35,7 +37,7 @@ export async function arrowSource(file: FileBytes, fields: FieldNames, onProgres
 }
 
 /** The optional library. Rejects with UNSUPPORTED_FORMAT where it is not installed. */
-export async function apacheArrow(file: { readonly path: string }): Promise<typeof import("apache-arrow")> {
+export async function apacheArrow(file: { readonly path: string }): Promise<Arrow> {
   try {
     return await import("apache-arrow");
   } catch {
@@ -49,20 +51,20 @@ export async function apacheArrow(file: { readonly path: string }): Promise<type
 }
 
 async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerator<Fields, void, void> {
-  const { RecordBatchReader: Reader } = await apacheArrow(file);
+  const arrow = await apacheArrow(file);
   // By handle record batches are read one by one; of a stream of bytes the library reads a file to its end first.
   const handle = new GuardedHandle(file, await open(file.path, "r"));
   let reader: RecordBatchReader | undefined;
   let rows = 0;
   try {
-    reader = await Reader.from(handle as unknown as FileHandle); // of a handle the library uses what this one has
+    reader = await arrow.RecordBatchReader.from(handle as unknown as FileHandle); // of a handle the library uses what this one has
     await reader.open();
     for await (const batch of reader as AsyncIterable<ArrowBatch>) {
       // A row has a byte at least. A damaged length or place of a batch would be read over and over.
       rows += batch.numRows;
       if (!(batch.numRows >= 0 && rows <= file.size))
         throw corrupt(file, undefined, `at most ${file.size} rows, one a byte, not ${rows}`);
-      for (let row = 0; row < batch.numRows; row++) yield recordOf(batch, row);
+      for (let row = 0; row < batch.numRows; row++) yield recordOf(arrow, batch, row);
       if (batch.numRows > 0) onProgress();
       handle.isFruitful();
     }
@@ -127,13 +129,19 @@ function problemOf(file: FileBytes, cause: unknown): NearfieldError {
     : undecodable(file, "Arrow IPC", cause);
 }
 
-function recordOf(batch: ArrowBatch, row: number): Fields {
+function recordOf(arrow: Arrow, batch: ArrowBatch, row: number): Fields {
   const fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
-  for (const [column, { name, metadata }] of batch.schema.fields.entries()) {
-    const value = valueOf(batch.getChildAt(column)?.get(row));
-    fields[name] = typeof value === "string" && isJson(metadata) ? JSON.parse(value) : value;
+  for (const [column, { name, type, metadata }] of batch.schema.fields.entries()) {
+    const value = valueOf(arrow, batch.getChildAt(column)?.get(row));
+    if (typeof value === "string" && isJson(metadata)) fields[name] = JSON.parse(value);
+    else fields[name] = typeof value === "number" && isTime(arrow, type) ? new Date(value) : value;
   }
   return plainValues(fields);
+}
+
+/** Whose cells are milliseconds since 1970, whatever their unit in the file. */
+function isTime({ DataType }: Arrow, type: DataType): boolean {
+  return DataType.isTimestamp(type) || DataType.isDate(type);
 }
 
 function isJson(metadata: ReadonlyMap<string, string>): boolean {
@@ -142,12 +150,16 @@ function isJson(metadata: ReadonlyMap<string, string>): boolean {
 }
 
 /** Lists come as vectors, structs and maps as proxies over them: neither can be sent to another process. */
-function valueOf(value: unknown): unknown {
-  if (Array.isArray(value)) return value.map(valueOf);
-  if (typeof value !== "object" || value === null || ArrayBuffer.isView(value)) return value;
-  if ("toArray" in value && typeof value.toArray === "function") return valueOf(value.toArray());
-  if (!("toJSON" in value) || value instanceof Date || typeof value.toJSON !== "function") return value;
-  const fields: unknown = value.toJSON();
-  if (typeof fields !== "object" || fields === null) return fields;
-  return Object.fromEntries(Object.entries(fields).map(([name, field]) => [name, valueOf(field)]));
+function valueOf(arrow: Arrow, value: unknown): unknown {
+  if (value instanceof arrow.Vector) {
+    // What a vector's memory holds is not what it stands for where elements are null or halves.
+    const isPlain = value.nullCount === 0 && isPlainNumber(arrow, value.type);
+    return isPlain ? value.toArray() : Array.from(value, (element) => valueOf(arrow, element));
+  }
+  if (!(value instanceof arrow.StructRow) && !(value instanceof arrow.MapRow)) return value;
+  return Object.fromEntries(Object.entries(value.toJSON()).map(([name, field]) => [name, valueOf(arrow, field)]));
+}
+
+function isPlainNumber({ DataType, Precision }: Arrow, type: DataType): boolean {
+  return DataType.isInt(type) ? type.bitWidth <= 32 : DataType.isFloat(type) && type.precision !== Precision.HALF;
 }

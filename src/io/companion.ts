@@ -5,8 +5,8 @@
 import { extname } from "node:path";
 import { NearfieldError } from "../core/errors.ts";
 import { FileBytes } from "./file-bytes.ts";
-import { filledLines, objectsOf } from "./jsonl.ts";
-import { fieldNames, type Fields, isUnreadable, recordBatches } from "./record-batch.ts";
+import { filledLines, objectOf, objectsOf } from "./jsonl.ts";
+import { fieldNames, type Fields, isUnreadable, noId, recordBatches } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 /** Extensions of the formats that hold vectors and nothing else. */
@@ -29,13 +29,14 @@ export async function withCompanion(matrix: VectorSource, fields: FieldNames): P
   const name = companionName(matrix.path);
   const file = name === undefined ? undefined : await openIfThere(name);
   if (file === undefined) return matrix;
+  const { id } = fieldNames(fields);
   try {
-    await checkLines(file, matrix);
+    await checkLines(file, matrix, id);
   } catch (error) {
     await file.close();
     throw error;
   }
-  const names = { id: fieldNames(fields).id, vector: VECTOR };
+  const names = { id, vector: VECTOR };
   return {
     ...matrix,
     companion: file.path,
@@ -58,15 +59,20 @@ async function openIfThere(path: string): Promise<FileBytes | undefined> {
 }
 
 /** Before the first row is taken: of a file that is one line short no row would have the right id. */
-async function checkLines(file: FileBytes, { path, rowCount }: VectorSource): Promise<void> {
+async function checkLines(file: FileBytes, { path, rowCount }: VectorSource, id: string): Promise<void> {
   let lines = 0;
-  for await (const _ of filledLines(file)) lines++;
+  for await (const line of filledLines(file)) if (lines++ === 0) checkIds(file, line, id);
   if (lines === rowCount) return;
   throw new NearfieldError("CORRUPT", {
     got: `${file.path} of ${lines} lines`,
     expected: `ids and metadata of the ${rowCount} rows of ${path}, a line each`,
     remedy: "export both again, or move it away: rows are named by their numbers then",
   });
+}
+
+function checkIds(file: FileBytes, line: string, id: string): void {
+  const first = objectOf(line);
+  if (!isUnreadable(first) && !Object.hasOwn(first, id)) throw noId(file, id, 1, first);
 }
 
 type Row = Fields | { readonly unreadable: string };

@@ -1,5 +1,6 @@
 /** What the header of a CSV file says: which columns are the vector's elements, and which hold JSON. */
-import { corrupt } from "./file-bytes.ts";
+import { describe } from "../core/errors.ts";
+import { corrupt, unsupported } from "./file-bytes.ts";
 
 /** Ends the name of a column whose cells are JSON, such as `tags:json`. */
 export const JSON_SUFFIX = ":json";
@@ -11,8 +12,19 @@ export interface CsvColumns {
   readonly isElement: readonly boolean[];
 }
 
-/** `vector`: the field's name. Throws CORRUPT where a number is missing among the elements. */
+/** `vector`: the field's name. Throws UNSUPPORTED_FORMAT for names that are there twice and columns that are not apart by commas, CORRUPT where a number is missing among the elements. */
 export function csvColumns(file: { readonly path: string }, header: readonly string[], vector: string): CsvColumns {
+  const twice = header.find((name, column) => header.indexOf(name) < column);
+  if (twice !== undefined)
+    throw unsupported(file, `two columns named ${describe(twice)}`, "a name for each column", "rename one of them");
+  const [only = ""] = header;
+  if (header.length === 1 && /[;\t|]/.test(only))
+    throw unsupported(
+      file,
+      `the header ${describe(only)}`,
+      "columns apart by commas",
+      "write it with commas, and numbers with points",
+    );
   const numbered = new Map<number, number>();
   for (const [column, name] of header.entries()) {
     const number = elementNumber(name, vector);
@@ -20,7 +32,8 @@ export function csvColumns(file: { readonly path: string }, header: readonly str
   }
   const least = Math.min(...numbered.keys());
   const elements = Array.from({ length: numbered.size }, (_, i) => numbered.get(least + i));
-  if (elements.includes(undefined)) throw corrupt(file, 0, `columns ${vector}${least} … without a gap`);
+  if (elements.includes(undefined))
+    throw corrupt(file, 0, `a column for each element from ${least} to ${Math.max(...numbered.keys())}, without a gap`);
   const isElement = header.map((_, column) => elements.includes(column));
   return { header, elements: elements.filter((column) => column !== undefined), isElement };
 }

@@ -6,14 +6,15 @@
  * out. Cells of a column `name:json` are JSON. Parsed by csv-parse.
  */
 import { createReadStream } from "node:fs";
+import { Readable } from "node:stream";
 import { describe, NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
 import { type CsvColumns, csvColumns, JSON_SUFFIX } from "./csv-columns.ts";
 import { corrupt, type FileBytes } from "./file-bytes.ts";
-import { fieldNames, type Fields, probedWidth, recordBatches, unreadable } from "./record-batch.ts";
+import { isLostAsNumber } from "./plain-values.ts";
+import { fieldNames, type Fields, type Names, probedWidth, recordBatches, unreadable } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
-type Names = { readonly id: string; readonly vector: string };
 type Row = Fields | { readonly unreadable: string };
 
 export async function csvSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
@@ -45,7 +46,7 @@ async function* recordsOf(file: FileBytes, names: Names): AsyncGenerator<Row, vo
     relax_column_count: true,
     skip_empty_lines: true,
   });
-  const stream = createReadStream(file.path);
+  const stream = Readable.from(checkedBytes(file));
   stream.on("error", (cause) => parser.destroy(cause));
   stream.pipe(parser);
   let columns: CsvColumns | undefined;
@@ -61,6 +62,25 @@ async function* recordsOf(file: FileBytes, names: Names): AsyncGenerator<Row, vo
     stream.destroy();
     parser.destroy();
   }
+}
+
+/** The file as it is. Throws CORRUPT where it is no UTF-8, of which the parser would make replacement characters without a word. */
+async function* checkedBytes(file: FileBytes): AsyncGenerator<Uint8Array, void, void> {
+  const decoder = new TextDecoder("utf-8", { fatal: true });
+  let offset = 0;
+  const check = (piece?: Uint8Array): void => {
+    try {
+      decoder.decode(piece, { stream: piece !== undefined });
+    } catch (cause) {
+      throw corrupt(file, offset, "UTF-8 in what follows", cause);
+    }
+  };
+  for await (const piece of createReadStream(file.path) as AsyncIterable<Buffer>) {
+    check(piece);
+    offset += piece.length;
+    yield piece;
+  }
+  check();
 }
 
 function recordOf(cells: readonly unknown[], { header, elements, isElement }: CsvColumns, names: Names): Row {
@@ -90,10 +110,12 @@ function jsonIn(text: string): unknown {
   }
 }
 
-/** Some tools put every cell in quotes, or blanks around numbers. */
+/** Some tools put every cell in quotes, blanks around numbers, or nothing before the point. */
 function elementIn(value: unknown): unknown {
-  return typeof value === "string" && NUMBER.test(value.trim()) ? Number(value) : value;
+  return typeof value === "string" && ELEMENT.test(value) ? Number(value) : value;
 }
+
+const ELEMENT = /^\s*[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?\s*$/;
 
 function numbersIn(text: string): number[] | string {
   const parts = text
@@ -107,17 +129,25 @@ function numbersIn(text: string): number[] | string {
 /** Numbers as JSON and Python write them; `007` and `1,5` are texts. */
 const NUMBER = /^[+-]?(?:0|[1-9]\d*)(?:\.\d*)?(?:[eE][+-]?\d+)?$/;
 
-/** A cell that is not in quotes. */
+/** What a number says: a text where a number cannot say it. */
+function numberIn(text: string): number | string {
+  const value = Number(text);
+  return Number.isFinite(value) && !isLostAsNumber(text) ? value : text;
+}
+
+/** A cell that is not in quotes. Python writes True and False. */
 function bareValue(text: string): unknown {
-  if (NUMBER.test(text)) return Number(text);
+  if (NUMBER.test(text)) return numberIn(text);
   switch (text) {
     case "":
       return undefined;
     case "null":
       return null;
     case "true":
+    case "True":
       return true;
     case "false":
+    case "False":
       return false;
     default:
       return text;

@@ -37,9 +37,18 @@ export async function parquetSource(
   };
 }
 
-const decoder = new TextDecoder("utf-8", { ignoreBOM: true });
-/** The library's own drop what looks like a byte order mark at the front of a text. */
-const TEXTS = { stringFromBytes: (bytes: Uint8Array | undefined) => bytes && decoder.decode(bytes) };
+const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+/** Columns of bytes are texts where they can be, whatever the file says of them. The library's own way changes bytes that are none, and drops what looks like a byte order mark. */
+const TEXTS = {
+  stringFromBytes(bytes: Uint8Array | undefined): string | Uint8Array | undefined {
+    try {
+      return bytes && decoder.decode(bytes);
+    } catch {
+      return bytes;
+    }
+  },
+};
 
 class GroupReader {
   readonly #file: FileBytes;

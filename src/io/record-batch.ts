@@ -7,12 +7,16 @@ import type { FieldNames, RejectedRow, VectorBatch } from "./vector-source.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** The fields' names, defaults filled in. */
-export function fieldNames({ id = "id", vector = "vector" }: FieldNames): {
+export interface Names {
   readonly id: string;
   readonly vector: string;
-} {
-  return { id, vector };
+  /** Whether somebody said that there is a field of ids. */
+  readonly isIdWanted: boolean;
+}
+
+/** The fields' names, defaults filled in. */
+export function fieldNames({ id, vector = "vector" }: FieldNames): Names {
+  return { id: id ?? "id", vector, isIdWanted: id !== undefined };
 }
 
 /** Elements of what may be a vector; undefined where it is none. */
@@ -22,28 +26,33 @@ function widthOf(value: unknown): number | undefined {
 
 /**
  * The width that the first vector among a source's first rows has. Rejects with CORRUPT where none of
- * them can be read, INVALID_OPTION where none has a vector in the field, UNSUPPORTED_FORMAT where
- * there is no row, INVALID_DIMENSIONS.
+ * them can be read, INVALID_OPTION where none has a vector in the field, or an id in one that was
+ * named, UNSUPPORTED_FORMAT where there is no row, INVALID_DIMENSIONS.
  */
 export async function probedWidth(
   file: { readonly path: string },
   rows: AsyncIterable<Fields | { readonly unreadable: string }>,
-  { vector }: { readonly vector: string },
+  { id, vector, isIdWanted }: Names,
 ): Promise<number> {
   let seen = 0;
   let first: Fields | undefined;
   let unread: string | undefined;
+  let width: number | undefined;
+  let hasId = !isIdWanted;
   for await (const row of rows) {
     if (isUnreadable(row)) unread ??= row.unreadable;
     else {
       first ??= row;
-      const width = widthOf(row[vector]);
-      if (width !== undefined) {
-        checkDimensions(file, width);
-        return width;
-      }
+      width ??= widthOf(row[vector]);
+      hasId ||= Object.hasOwn(row, id);
+      if (width !== undefined && hasId) break;
     }
     if (++seen === IO_LIMITS.probedRows) break;
+  }
+  if (width !== undefined) {
+    checkDimensions(file, width);
+    if (first !== undefined && !hasId) throw noId(file, id, seen, first);
+    return width;
   }
   if (first !== undefined) throw noVector(file, vector, seen, first);
   if (unread !== undefined) throw corrupt(file, undefined, `a record in one of the first ${seen} rows: ${unread}`);
@@ -51,13 +60,25 @@ export async function probedWidth(
 }
 
 function noVector(file: { readonly path: string }, vector: string, seen: number, first: Fields): NearfieldError {
-  const names = Object.keys(first).slice(0, 12).join(", ");
   const held = first[vector];
   return new NearfieldError("INVALID_OPTION", {
     got: `${file.path}, whose first ${seen} rows have no list of numbers in field ${vector}${held === undefined ? "" : ` but ${describe(held)}`}`,
-    expected: `the name of the field that has the vectors (fields: ${names || "none"})`,
+    expected: `the name of the field that has the vectors (fields: ${namesOf(first)})`,
     remedy: "--vector-field names it",
   });
+}
+
+/** Rows would be named by their numbers, which nobody asked for. */
+export function noId(file: { readonly path: string }, id: string, seen: number, first: Fields): NearfieldError {
+  return new NearfieldError("INVALID_OPTION", {
+    got: `${file.path}, whose first ${seen} rows have no field ${id}`,
+    expected: `the name of the field that has the ids (fields: ${namesOf(first)})`,
+    remedy: "--id-field names it",
+  });
+}
+
+function namesOf(fields: Fields): string {
+  return Object.keys(fields).slice(0, 12).join(", ") || "none";
 }
 
 class RecordBatch {
@@ -95,29 +116,30 @@ class RecordBatch {
     const { id: idName, vector: vectorName } = this.#names;
     const { [idName]: id, [vectorName]: vector, ...rest } = fields;
     const isAbsent = id === undefined || id === null;
-    if (!isAbsent && typeof id !== "string" && typeof id !== "number" && typeof id !== "bigint") {
+    const named = typeof id === "string" || typeof id === "number" || typeof id === "bigint" ? String(id) : undefined;
+    if (!isAbsent && named === undefined) {
       this.reject(`${idName} is ${describe(id)}, not a string or a number`);
       return;
     }
     const reason = this.#take(vector);
     if (reason !== undefined) {
-      this.reject(`${vectorName} ${reason}`);
+      this.reject(`${vectorName} ${reason}`, named);
       return;
     }
     const metadata = metadataOf(rest);
     if (typeof metadata === "string") {
-      this.reject(metadata);
+      this.reject(metadata, named);
       return;
     }
     this.#rows.push(row);
-    this.#ids.push(isAbsent ? undefined : String(id));
+    this.#ids.push(named);
     this.#metadata.push(metadata);
     this.#count++;
   }
 
   /** Leaves the next row out. */
-  reject(reason: string): void {
-    this.#rejected.push({ row: this.#first + this.#count, reason });
+  reject(reason: string, id?: string): void {
+    this.#rejected.push({ row: this.#first + this.#count, ...(id === undefined ? {} : { id }), reason });
     this.#count++;
   }
 
@@ -131,7 +153,8 @@ class RecordBatch {
     const at = this.#rows.length * this.#dimensions;
     for (let i = 0; i < width; i++) {
       const value = list[i];
-      if (typeof value !== "number") return `has ${describe(value)} as element ${i}, not a number`;
+      if (typeof value !== "number")
+        return `has ${value === undefined ? "nothing" : describe(value)} as element ${i}, not a number`;
       this.#vectors[at + i] = value;
     }
     return undefined;
@@ -165,14 +188,22 @@ function metadataOf({ metadata, ...fields }: Fields): Fields | undefined | strin
 }
 
 /** An object of JSON, or of a decoder's struct. */
-function isObject(value: unknown): value is Fields {
+export function isObject(value: unknown): value is Fields {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);
   return prototype === null || prototype === Object.prototype;
 }
 
 function given(fields: Fields): Fields | undefined {
-  return Object.keys(fields).length === 0 ? undefined : fields;
+  const entries = Object.entries(fields);
+  if (entries.length === 0) return undefined;
+  if (!entries.some(([, value]) => isNumbers(value))) return fields;
+  return Object.fromEntries(entries.map(([name, value]) => [name, isNumbers(value) ? Array.from(value) : value]));
+}
+
+/** A list of numbers as decoders have it. Bytes may be anything. */
+function isNumbers(value: unknown): value is Float32Array | Float64Array | Int8Array | Int16Array | Int32Array {
+  return [Float32Array, Float64Array, Int8Array, Int16Array, Int32Array].some((List) => value instanceof List);
 }
 
 /** A source's rows from number `from` on, in batches; those before are read over. `begin`: the number of the first that `rows` yields. */

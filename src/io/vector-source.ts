@@ -20,6 +20,8 @@ export interface VectorBatch {
 
 export interface RejectedRow {
   readonly row: number;
+  /** Where the row has one. */
+  readonly id?: string;
   readonly reason: string;
 }
 

@@ -190,7 +190,36 @@ describe("JSON lines", () => {
     ];
     const read = await readAll(await fileOf(folder, ".jsonl", lines.join("\n")));
     expect(read.metadata).toEqual([{ year: 1, tags: ["x"] }, { year: 1, more: 2 }, { metadata: "text" }]);
-    expect(read.rejected).toEqual([{ row: 3, reason: "year is there twice: beside metadata and within it" }]);
+    expect(read.rejected).toEqual([{ row: 3, id: "d", reason: "year is there twice: beside metadata and within it" }]);
+  });
+
+  test("integers of 64 bits keep their digits", async () => {
+    const lines = [
+      '{"id":1580661436132757506,"vector":[1580661436132757506],"n":9007199254740993,"t":"1580661436132757507","x":1e300}',
+      '{"id":1580661436132757507,"vector":[2],"n":9007199254740992,"q":"\\"12345678901234567890"}',
+    ];
+    const read = await readAll(await fileOf(folder, ".jsonl", lines.join("\n")));
+    expect(read).toMatchObject({
+      ids: ["1580661436132757506", "1580661436132757507"],
+      vectors: [Math.fround(1580661436132757506), 2],
+      metadata: [
+        { n: "9007199254740993", t: "1580661436132757507", x: 1e300 },
+        { n: 9007199254740992, q: '"12345678901234567890' },
+      ],
+    });
+    const csv = await readAll(
+      await fileOf(folder, ".csv", "id,vector0,n,m\n1580661436132757506,.5,9007199254740993,7e999\n"),
+    );
+    expect(csv).toMatchObject({ ids: ["1580661436132757506"], metadata: [{ n: "9007199254740993", m: "7e999" }] });
+  });
+
+  test("an id field that was named and is not there is no reason to make ids up", async () => {
+    const path = await fileOf(folder, ".jsonl", '{"key":"a","vector":[1]}\n');
+    await expect(readAll(path, { fields: { id: "kye" } })).rejects.toMatchObject({
+      code: "INVALID_OPTION",
+      message: expect.stringMatching(/no field kye; .*fields: key, vector.*--id-field/),
+    });
+    expect((await readAll(path)).ids).toEqual(["row 0"]);
   });
 
   test("fields of other names; a key __proto__ stays a key", async () => {
@@ -245,6 +274,13 @@ describe("CSV", () => {
       rejected: [],
       metadata: [{ a: "", b: null, tags: [1, "p"] }, { a: null, tags: null }, { a: true, tags: 7 }, {}],
     });
+    for (const [text, message] of [
+      ["id,vector0,id\na,1,b\n", /two columns named "id"/],
+      ["id;vector0\na;1,5\n", /columns apart by commas/],
+      [Buffer.from([0x69, 0x64, 0x2c, 0x76, 0x0a, 0xe9, 0x2c, 0x31, 0x0a]), /UTF-8/],
+    ] as const) {
+      await expect(readAll(await fileOf(folder, ".csv", text), { fields: { vector: "v" } })).rejects.toThrow(message);
+    }
     const bad = await readAll(await fileOf(folder, ".csv", "vector_0,t:json\n1,{}\n2,{\n"));
     expect([bad.rows, bad.rejected]).toEqual([[0], [{ row: 1, reason: 't:json is "{", not JSON' }]]);
   });
@@ -333,6 +369,48 @@ describe("Parquet and Arrow, as other tools write them", () => {
       vectors: VALUES,
       ids: ["r0", "r1", "r2", "r3", "r4"],
       metadata: [0, 1, 2, 3, 4].map((row) => ({ json: [row], text: "[0]" })),
+    });
+  });
+
+  test("halves, nulls within vectors, structs, times and bytes say what they mean, or are rejected", async () => {
+    const { makeVector, vectorFromArray, Table, Field, List, Struct } = arrow;
+    const floats = [
+      [0.5, 2],
+      [1, null],
+      [3, 4],
+    ];
+    const table = new Table({
+      id: vectorFromArray(["a", "b", "c"], new arrow.Utf8()),
+      vector: vectorFromArray(floats, new List(new Field("item", new arrow.Float16(), true))),
+      at: makeVector({ type: new arrow.TimestampMillisecond(), data: BigInt64Array.of(0n, 1n, 1500n) }),
+      metadata: vectorFromArray(
+        [
+          { n: 1, t: null },
+          { n: 2, t: "x" },
+          { n: 3, t: "y" },
+        ],
+        new Struct([new Field("n", new arrow.Float64(), true), new Field("t", new arrow.Utf8(), true)]),
+      ),
+      sizes: vectorFromArray([[1n, 2n], [], [2n ** 60n]], new List(new Field("item", new arrow.Int64(), true))),
+    } as Record<string, arrow.Vector>);
+    const read = await readAll(await fileOf(folder, ".arrow", arrow.tableToIPC(table, "file")));
+    expect(read).toMatchObject({ ids: ["a", "c"], vectors: [0.5, 2, 3, 4] });
+    expect(read.metadata).toEqual([
+      { at: "1970-01-01T00:00:00.000Z", n: 1, sizes: [1, 2] },
+      { at: "1970-01-01T00:00:01.500Z", n: 3, t: "y", sizes: ["1152921504606846976"] },
+    ]);
+    expect(read.rejected).toEqual([{ row: 1, id: "b", reason: "vector has null as element 1, not a number" }]);
+
+    const bytes = parquetWriteBuffer({
+      columnData: [
+        { name: "id", data: [Uint8Array.of(0x80, 1), Uint8Array.of(0x61, 0x62)], type: "BYTE_ARRAY" },
+        { name: "vector", data: [[1], [2]] },
+      ],
+    });
+    const mixed = await readAll(await fileOf(folder, ".parquet", new Uint8Array(bytes)));
+    expect(mixed).toMatchObject({
+      ids: ["ab"],
+      rejected: [{ row: 0, reason: expect.stringMatching(/^id is a Uint8Array of 2/) }],
     });
   });
 });
