@@ -5,6 +5,7 @@
  */
 import { type FileHandle, mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { fileFailure } from "../io/file-failure.ts";
 import { syncPath } from "../io/file-output.ts";
 import type { Answers } from "./score-base.ts";
 
@@ -39,8 +40,12 @@ export class AnswerStore {
   static async open(folder: string, facts: string, k: number): Promise<AnswerStore> {
     const earlier = await earlierIn(folder, facts);
     const { done } = earlier;
-    if (done === 0) await rm(folder, { recursive: true, force: true });
-    await mkdir(folder, { recursive: true });
+    try {
+      if (done === 0) await rm(folder, { recursive: true, force: true });
+      await mkdir(folder, { recursive: true });
+    } catch (cause) {
+      throw fileFailure(folder, "written", cause);
+    }
     const [rows, distances] = [await openAt(join(folder, "rows.u32")), await openAt(join(folder, "distances.f32"))];
     for (const handle of [rows, distances]) await handle.truncate(done * k * 4);
     return new AnswerStore(folder, facts, k, rows, distances, earlier);
@@ -53,8 +58,12 @@ export class AnswerStore {
 
   async append({ rows, distances }: Answers): Promise<void> {
     const at = this.#done * this.#k * 4;
-    await writeAt(this.#rows, rows, at);
-    await writeAt(this.#distances, distances, at);
+    try {
+      await writeAt(this.#rows, rows, at);
+      await writeAt(this.#distances, distances, at);
+    } catch (cause) {
+      throw fileFailure(this.#folder, "written", cause);
+    }
     this.#done += rows.length / this.#k;
   }
 

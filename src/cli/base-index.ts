@@ -49,8 +49,10 @@ export async function indexOfFile(
         remedy: "say --backend cpu, or install a GPU driver",
       });
     }
-    for await (const { vectors } of wholeBatches(source, BASE_BATCH)) {
-      await index.add(vectors);
+    for await (const { vectors, first } of wholeBatches(source, BASE_BATCH)) {
+      await index.add(vectors).catch((error: unknown) => {
+        throw rowOf(error, base, first);
+      });
       bar.show(index.rowCount);
     }
     return index;
@@ -61,6 +63,21 @@ export async function indexOfFile(
     bar.stop();
     await source.close();
   }
+}
+
+/** An error of `add` in words of the file. */
+function rowOf(error: unknown, path: string, first: number): unknown {
+  const details: unknown = error instanceof NearfieldError ? error.details : undefined;
+  const position: unknown =
+    typeof details === "object" && details !== null ? Reflect.get(details, "position") : undefined;
+  if (typeof position !== "number") return error;
+  return new NearfieldError("INVALID_VECTOR", {
+    got: `row ${first + position} of ${path}, counted from 0, which the metric or the precision cannot take`,
+    expected: "finite numbers in every row, and under cosine not zeros alone",
+    remedy: "repair it: rows are known by their numbers, so none can be left out",
+    details: { row: first + position },
+    cause: error,
+  });
 }
 
 /** Batches that have every row. */

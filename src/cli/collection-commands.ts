@@ -1,6 +1,6 @@
 /** Commands about a collection as a whole: verify, versions, tag, restore, compact. */
 import { Command } from "commander";
-import type { VerifyReport, VersionInfo } from "../collection/contract.ts";
+import type { Collection, VerifyReport, VersionInfo } from "../collection/contract.ts";
 import type { Damage } from "../storage/damage.ts";
 import { wholeNumber } from "./arguments.ts";
 import { CommandFailure } from "./failure.ts";
@@ -24,14 +24,31 @@ function verify(terminal: Terminal): Command {
     .action((location: string, { json }: Json) =>
       withCollection(location, { readOnly: true, backend: "cpu" }, terminal, async (collection) => {
         const report = await collection.verify();
-        await terminal.out(json === true ? jsonLine(report) : verified(report));
+        const { recovered } = collection;
+        // What opening met counts as well: what it fell back to may be whole.
+        const isOk = report.ok && recovered === undefined;
+        const told = { ...report, ok: isOk, ...(recovered === undefined ? {} : { recovered }) };
+        await terminal.out(json === true ? jsonLine(told) : verified(told));
         if (!report.ok) throw new CommandFailure(`${location} is damaged in ${report.damages.length} places`);
+        if (!isOk) {
+          throw new CommandFailure(
+            `the newest of ${location} is damaged; version ${collection.version} is whole, and the next change goes on from there`,
+          );
+        }
       }),
     );
 }
 
-function verified({ ok, files, bytes, damages, unused }: VerifyReport): string {
+function verified({
+  ok,
+  files,
+  bytes,
+  damages,
+  unused,
+  recovered,
+}: VerifyReport & Pick<Collection, "recovered">): string {
   const lines = damages.map((damage) => `damaged  ${placeOf(damage)}: ${damage.reason}\n`);
+  if (damages.length === 0 && recovered !== undefined) lines.push(`damaged  ${recovered.reason}\n`);
   for (const name of unused) lines.push(`unused   ${name}\n`);
   lines.push(`${ok ? "whole" : "DAMAGED"}: ${files} files, ${bytes.toLocaleString("en")} bytes read\n`);
   return lines.join("");
@@ -86,11 +103,12 @@ function restore(terminal: Terminal): Command {
   return new Command("restore")
     .description("make an older version's records the newest, as a new version")
     .argument("<collection>", "its folder")
-    .argument("<version-or-tag>", "a number is a version")
+    .argument("<version-or-tag>", "a tag, or the number of a version")
     .option("--json", "print JSON")
     .action((location: string, target: string, { json }: Json) =>
       withCollection(location, { backend: "cpu" }, terminal, async (collection) => {
-        const version = await collection.restore(/^\d+$/.test(target) ? Number(target) : target);
+        const isTag = Object.hasOwn(await collection.tags(), target);
+        const version = await collection.restore(!isTag && /^\d+$/.test(target) ? Number(target) : target);
         const report = { version, records: collection.size };
         await terminal.out(json === true ? jsonLine(report) : `version ${version}: ${collection.size} records\n`);
       }),

@@ -33,6 +33,8 @@ interface EvalOptions {
 const QUERY_BATCH = 1024;
 /** Relative distance beyond the k-th true one at which a row still counts as found. */
 const TOLERANCE = 1e-3;
+/** Relative and absolute distance by which k rows must all be nearer than the k-th true one for the truth to be none: more than other tools' float32 errs. */
+const [DOUBT, DOUBT_LEAST] = [1e-2, 1e-5];
 
 export function evalCommand(terminal: Terminal): Command {
   return new Command("eval")
@@ -60,6 +62,13 @@ export function evalCommand(terminal: Terminal): Command {
           got: options.truth === undefined ? "neither --truth nor --make-truth" : "both --truth and --make-truth",
           expected: "one of them",
           remedy: "give the true neighbours, or the file that they shall be written to",
+        });
+      }
+      if (options.makeTruth !== undefined && options.minRecall !== undefined) {
+        throw new NearfieldError("INVALID_OPTION", {
+          got: "--min-recall with --make-truth",
+          expected: "a truth to measure against",
+          remedy: "make the truth first, then give it as --truth",
         });
       }
       return options.makeTruth === undefined
@@ -113,6 +122,7 @@ async function evaluate(options: EvalOptions, truthPath: string, terminal: Termi
     const recalls: number[] = [];
     for await (const batch of wholeBatches(queries, QUERY_BATCH)) {
       if (terminal.interrupted.aborted) throw new CommandFailure("interrupted");
+      checkLists(truth, truthPath, batch, Math.min(k, exact.rowCount), exact.rowCount);
       recalls.push(...(await recallsOf(batch, searched, exact, truth, options)));
     }
     if (recalls.length !== truth.count) throw disagreement(truthPath, truth.count, recalls.length);
@@ -154,14 +164,45 @@ function disagreement(path: string, lists: number, queries: number): NearfieldEr
   });
 }
 
-/** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. */
+/** Throws INVALID_OPTION for lists that cannot be the `wanted` nearest of `rowCount` rows, whatever these are. */
+function checkLists(
+  { rows, width }: NeighbourLists,
+  path: string,
+  { first, count }: VectorBatch,
+  wanted: number,
+  rowCount: number,
+): void {
+  for (let query = first; query < first + count; query++) {
+    const list = rows.subarray(query * width, query * width + wanted);
+    const beyond = list.find((row) => row >= rowCount);
+    if (beyond === undefined && new Set(list).size === list.length) continue;
+    const what = beyond === undefined ? "the same row twice" : beyond === 0xffffffff ? "no row" : `row ${beyond}`;
+    throw new NearfieldError("INVALID_OPTION", {
+      got: `${path}, which has ${what} among the first ${wanted} neighbours of query ${query}`,
+      expected: `${wanted} different rows of the base, which are numbered from 0 to ${rowCount - 1}`,
+      remedy: "give the truth of this base, or make it with --make-truth",
+    });
+  }
+}
+
+function noTruth(query: number, { k, truth = "", metric }: EvalOptions, listed: number, found: number): NearfieldError {
+  return new NearfieldError("INVALID_OPTION", {
+    got: `${truth}, by which neighbour ${k} of query ${query} is at distance ${listed}, where ${k} rows were found within ${found}`,
+    expected: `the nearest rows of this base by ${metric} distance`,
+    remedy:
+      "check --metric, and that base and queries are those of the truth in the same order, or make it anew with --make-truth",
+  });
+}
+
+/** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. Rejects with INVALID_OPTION where they show that the truth is none: any row would count as found. */
 async function recallsOf(
   { first, count, vectors }: VectorBatch,
   searched: VectorIndex,
   exact: VectorIndex,
   truth: NeighbourLists,
-  { k, metric }: EvalOptions,
+  options: EvalOptions,
 ): Promise<number[]> {
+  const { k, metric } = options;
   const { dimensions } = exact;
   const result = await searched.search(vectors, { k });
   const recalls: number[] = [];
@@ -175,7 +216,11 @@ async function recallsOf(
       referenceDistance(metric, query, rows.subarray(i * dimensions, (i + 1) * dimensions));
     const kth = Math.max(...listed.map((_, i) => distanceOf(i)));
     const limit = kth + TOLERANCE * Math.abs(kth);
-    const near = found.filter((_, i) => distanceOf(listed.length + i) <= limit).length;
+    const distances = found.map((_, i) => distanceOf(listed.length + i));
+    const farthest = Math.max(...distances);
+    if (found.length >= listed.length && farthest < kth - DOUBT * Math.abs(kth) - DOUBT_LEAST)
+      throw noTruth(first + q, options, kth, farthest);
+    const near = distances.filter((distance) => distance <= limit).length;
     recalls.push(listed.length === 0 ? 1 : Math.min(1, near / listed.length));
   }
   return recalls;

@@ -46,8 +46,8 @@ async function runExport(collection: Collection, options: ExportOptions, termina
   const scan = filter === undefined ? {} : { filter };
   const companion = companionName(to);
   if (options.force !== true) {
-    await checkIsFree(to);
-    if (companion !== undefined) await checkIsFree(companion);
+    for (const path of companion === undefined ? [to] : [to, companion])
+      await checkIsFree(path, "remove it, give another name, or replace it with --force");
   }
   const columns = new MetadataColumns();
   for await (const records of collection.scan(scan)) {

@@ -8,6 +8,8 @@ export interface Checkpoint {
   readonly file: number;
   readonly row: number;
   readonly written: number;
+  /** Of those written, how many took the place of another with the same id. */
+  readonly replaced: number;
   readonly rejected: number;
 }
 
@@ -21,13 +23,16 @@ export class Journey {
     this.#facts = facts;
   }
 
-  async load(): Promise<Checkpoint> {
-    const none = { facts: this.#facts, file: 0, row: 0, written: 0, rejected: 0 };
+  /** Where to begin; `isOther`: an import of other files, or with other options, was not finished. */
+  async load(): Promise<{ readonly from: Checkpoint; readonly isOther: boolean }> {
+    const none = { facts: this.#facts, file: 0, row: 0, written: 0, replaced: 0, rejected: 0 };
     try {
       const found = JSON.parse(await readFile(this.#path, "utf8")) as Checkpoint;
-      return found.facts === this.#facts ? found : none;
+      const isOther = found.facts !== this.#facts;
+      return { from: isOther ? none : found, isOther };
     } catch {
-      return none; // there is none, or a kill left it unreadable: then all is written again, which changes nothing
+      // There is none, or a kill left it unreadable: then all is written again, which changes nothing.
+      return { from: none, isOther: false };
     }
   }
 

@@ -4,12 +4,13 @@
  * goes on after a kill; the group that was under way is written again, which changes nothing.
  */
 import { rm, stat } from "node:fs/promises";
-import { resolve } from "node:path";
+import { basename, dirname, resolve } from "node:path";
 import { Command, Option } from "commander";
-import type { Collection } from "../collection/contract.ts";
+import type { Collection, CollectionOptions } from "../collection/contract.ts";
 import { companionName } from "../io/companion.ts";
-import { openVectors } from "../io/open-source.ts";
-import type { FieldNames } from "../io/vector-source.ts";
+import { fileFailure } from "../io/file-failure.ts";
+import { noRow, openVectors } from "../io/open-source.ts";
+import type { FieldNames, VectorSource } from "../io/vector-source.ts";
 import { atLeastOne, modelName } from "./arguments.ts";
 import { Importer, type ImportOptions, type NumberedSource } from "./importer.ts";
 import { Journey } from "./import-journey.ts";
@@ -46,34 +47,31 @@ export function importCommand(terminal: Terminal): Command {
     .action((files: readonly string[], options: ImportOptions) => runImport(files, options, terminal));
 }
 
-async function runImport(files: readonly string[], options: ImportOptions, terminal: Terminal): Promise<void> {
-  const { into, metric, precision, model } = options;
+async function runImport(files: readonly string[], given: ImportOptions, terminal: Terminal): Promise<void> {
+  // What stands beside the collection must not land in it.
+  const options = { ...given, into: given.into.replace(/(?<=.)[/\\]+$/, "") };
+  const { into } = options;
   const rejects = options.rejects ?? `${into}.rejects.jsonl`;
+  await checkPaths(files, options.rejects);
   const progress = new Journey(`${into}.import.json`, await factsOf(files, options));
-  const from = await progress.load();
-  if (from.file > 0 || from.row > 0)
-    terminal.tell(`nearfield: going on with ${files[from.file] ?? ""} at row ${from.row}`);
+  const { from, isOther } = await progress.load();
+  const isResumed = from.file > 0 || from.row > 0;
+  if (isOther)
+    terminal.tell(
+      `nearfield: an import into ${into} of other files, or with other options, was not finished; this one begins anew`,
+    );
+  if (isResumed) terminal.tell(`nearfield: going on with ${files[from.file] ?? ""} at row ${from.row}`);
   else await rm(rejects, { force: true });
   const sources = sourcesOf(files, from.file, { id: options.idField, vector: options.vectorField }, terminal);
   const isNew = (await stateOf(into)) === undefined;
   let opened: Collection | undefined;
+  let importer: Importer | undefined;
   try {
     const first = await sources.next();
-    const settings = {
-      create: true,
-      dimensions: first.value?.source.dimensions ?? 0,
-      backend: "cpu",
-      ...(metric === undefined ? {} : { metric }),
-      ...(precision === undefined ? {} : { precision }),
-      ...(model === undefined ? {} : { model }),
-    } as const;
+    const settings = settingsOf(options, first.value?.source, isNew);
     await withCollection(into, settings, terminal, async (collection) => {
       opened = collection;
-      const importer = new Importer(
-        collection,
-        { options, rejects, progress, terminal, isOneOfMany: files.length > 1 },
-        from,
-      );
+      importer = new Importer(collection, { options, rejects, progress, terminal, prefixOf: prefixes(files) }, from);
       for (let next = first; next.done !== true; next = await sources.next()) await importer.takeFile(next.value);
       await progress.end();
       await terminal.out(importer.told);
@@ -81,10 +79,53 @@ async function runImport(files: readonly string[], options: ImportOptions, termi
   } catch (error) {
     // What it made, and put no record into, must not stay: its metric and precision would refuse the corrected command.
     if (isNew && opened?.version === 0) await rm(into, { recursive: true, force: true });
+    const written = importer?.written ?? 0;
+    if (written > 0 && !terminal.interrupted.aborted)
+      terminal.tell(
+        `nearfield: ${written.toLocaleString("en")} records were written before, and stay; the same command goes on from there`,
+      );
     throw error;
   } finally {
     await sources.return();
   }
+}
+
+/** Rejects with NOT_FOUND before anything is done. */
+async function checkPaths(files: readonly string[], rejects: string | undefined): Promise<void> {
+  for (const file of files) {
+    await stat(file).catch((cause: unknown) => {
+      throw fileFailure(file, "read", cause);
+    });
+  }
+  if (rejects === undefined) return;
+  await stat(dirname(rejects)).catch((cause: unknown) => {
+    throw fileFailure(rejects, "written", cause);
+  });
+}
+
+/** How the collection is opened, or made: `source` is the first file. */
+function settingsOf(
+  { metric, precision, model }: ImportOptions,
+  source: VectorSource | undefined,
+  isNew: boolean,
+): CollectionOptions {
+  const dimensions = source?.dimensions ?? 0;
+  if (dimensions === 0 && isNew) throw noRow(source?.path ?? "");
+  return {
+    create: true,
+    backend: "cpu",
+    ...(dimensions === 0 ? {} : { dimensions }),
+    ...(metric === undefined ? {} : { metric }),
+    ...(precision === undefined ? {} : { precision }),
+    ...(model === undefined ? {} : { model }),
+  };
+}
+
+/** Of one file, numbers are names; of several, the file's name comes before, or its path where names are not different. */
+function prefixes(files: readonly string[]): (path: string) => string {
+  if (files.length === 1) return () => "";
+  const isDistinct = new Set(files.map((file) => basename(file))).size === files.length;
+  return (path) => `${isDistinct ? basename(path) : path}:`;
 }
 
 /** The files from number `first` on, each open until the next is asked for. */
@@ -95,7 +136,7 @@ async function* sourcesOf(
   terminal: Terminal,
 ): AsyncGenerator<NumberedSource, void, void> {
   for (let file = first; file < files.length; file++) {
-    const source = await openVectors(files[file] ?? "", { fields, takesCompanion: true });
+    const source = await openVectors(files[file] ?? "", { fields, takesCompanion: true, mayBeEmpty: true });
     try {
       if (source.companion !== undefined) terminal.tell(`nearfield: ids and metadata come from ${source.companion}`);
       yield { file, source };

@@ -5,6 +5,7 @@ import type { Collection, ModelFingerprint, VectorRecord } from "../collection/c
 import type { Metadata } from "../collection/metadata.ts";
 import { describe, NearfieldError } from "../core/errors.ts";
 import type { Metric, Precision } from "../core/metric.ts";
+import { fileFailure } from "../io/file-failure.ts";
 import type { VectorBatch, VectorSource } from "../io/vector-source.ts";
 import { CommandFailure } from "./failure.ts";
 import type { Checkpoint, Journey } from "./import-journey.ts";
@@ -36,7 +37,8 @@ interface Surroundings {
   readonly rejects: string;
   readonly progress: Journey;
   readonly terminal: Terminal;
-  readonly isOneOfMany: boolean;
+  /** What comes before the number of a row without an id; numbers of rows name records of one file only. */
+  readonly prefixOf: (path: string) => string;
 }
 
 interface Rejected {
@@ -51,22 +53,33 @@ export class Importer {
   readonly #collection: Collection;
   readonly #around: Surroundings;
   #state: Checkpoint;
+  #isResumed: boolean;
 
   constructor(collection: Collection, around: Surroundings, from: Checkpoint) {
     this.#collection = collection;
     this.#around = around;
     this.#state = from;
+    this.#isResumed = from.file > 0 || from.row > 0;
+  }
+
+  /** Records that are durable. */
+  get written(): number {
+    return this.#state.written;
   }
 
   /** What was done, for people or machines. */
   get told(): string {
     const { rejects, options } = this.#around;
     const { size: records, version } = this.#collection;
-    const { written, rejected } = this.#state;
+    const { written, replaced, rejected } = this.#state;
     if (options.json === true)
-      return `${JSON.stringify({ collection: options.into, records, version, written, rejected })}\n`;
-    const numbers = [written, rejected, records].map((number) => number.toLocaleString("en"));
-    return `${numbers[0]} records written, ${numbers[1]} rejected${rejected > 0 ? ` (${rejects})` : ""}; ${options.into} holds ${numbers[2]}, version ${version}\n`;
+      return `${JSON.stringify({ collection: options.into, records, version, written, replaced, rejected })}\n`;
+    const number = (value: number): string => value.toLocaleString("en");
+    return [
+      `${number(written)} records written${replaced > 0 ? `, ${number(replaced)} of them in place of others with the same id` : ""}`,
+      `, ${number(rejected)} rejected${rejected > 0 ? ` (${rejects})` : ""}`,
+      `; ${options.into} holds ${number(records)}, version ${version}\n`,
+    ].join("");
   }
 
   async takeFile({ file, source }: NumberedSource): Promise<void> {
@@ -82,13 +95,18 @@ export class Importer {
             `interrupted at row ${this.#state.row} of ${source.path}; what came before is durable, and the same command goes on from there`,
           );
         }
+        const before = this.#collection.size;
         const rejected = await this.#takeBatch(source.path, batch);
-        if (rejected.length > 0)
-          await appendFile(rejects, rejected.map((line) => `${JSON.stringify(line)}\n`).join(""));
+        if (rejected.length > 0) await tellRejects(rejects, rejected);
+        const written = batch.count - rejected.length;
+        // After a kill the first group may be here already: those are not in place of others.
+        const isAgain = this.#isResumed;
+        this.#isResumed = false;
         this.#state = {
           ...this.#state,
           row: batch.first + batch.count,
-          written: this.#state.written + batch.count - rejected.length,
+          written: this.#state.written + written,
+          replaced: this.#state.replaced + (isAgain ? 0 : written - (this.#collection.size - before)),
           rejected: this.#state.rejected + rejected.length,
         };
         await progress.save(this.#state);
@@ -107,7 +125,7 @@ export class Importer {
     const rejected: Rejected[] = batch.rejected.map((found) => ({ file, ...found }));
     const rowAt = (position: number): number => batch.rows[position] ?? 0;
     try {
-      await this.#collection.upsert(recordsOf(this.#collection.dimensions, file, batch, this.#around.isOneOfMany), {
+      await this.#collection.upsert(recordsOf(this.#collection.dimensions, batch, this.#around.prefixOf(file)), {
         onInvalid,
         ...(model === undefined ? {} : { model }),
         onReject: ({ position, id, reason }) => rejected.push({ file, row: rowAt(position), id, reason }),
@@ -117,6 +135,14 @@ export class Importer {
       throw refused === undefined ? error : badRow(file, { ...refused, row: rowAt(refused.position) }, error);
     }
     return rejected.sort((a, b) => a.row - b.row);
+  }
+}
+
+async function tellRejects(path: string, rejected: readonly Rejected[]): Promise<void> {
+  try {
+    await appendFile(path, rejected.map((line) => `${JSON.stringify(line)}\n`).join(""));
+  } catch (cause) {
+    throw fileFailure(path, "written", cause);
   }
 }
 
@@ -145,7 +171,7 @@ function badRow(
 }
 
 function checkWidth({ path, dimensions }: VectorSource, collection: Collection): void {
-  if (dimensions === collection.dimensions) return;
+  if (dimensions === collection.dimensions || dimensions === 0) return; // of no row nothing is wrong
   throw new NearfieldError("INVALID_DIMENSIONS", {
     got: `${path} with vectors of ${dimensions} elements`,
     expected: `${collection.dimensions}, as ${collection.location} has`,
@@ -155,12 +181,9 @@ function checkWidth({ path, dimensions }: VectorSource, collection: Collection):
 
 function* recordsOf(
   dimensions: number,
-  path: string,
   { rows, vectors, ids, metadata }: VectorBatch,
-  isOneOfMany: boolean,
+  prefix: string,
 ): Generator<VectorRecord, void, void> {
-  // Numbers of rows name records of one file only.
-  const prefix = isOneOfMany ? `${basename(path)}:` : "";
   for (const [i, row] of rows.entries()) {
     const fields = metadata?.[i];
     yield {

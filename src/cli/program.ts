@@ -61,6 +61,11 @@ const USAGE: ReadonlySet<string> = new Set([
   "MODEL_MISMATCH",
 ]);
 
+/** Of a disk that is full, a folder that may not be written to, and the like. */
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && "syscall" in error && "errno" in error;
+}
+
 function exitCodeOf(error: unknown, terminal: Terminal): number {
   // It has said everything itself; help and version end with 0.
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2;
@@ -70,6 +75,10 @@ function exitCodeOf(error: unknown, terminal: Terminal): number {
   }
   if (error instanceof CommandFailure) {
     terminal.tell(`nearfield: ${error.message}`);
+    return 1;
+  }
+  if (isSystemError(error)) {
+    terminal.tell(`nearfield: ${error.path ?? "a file"} cannot be read or written (${error.message})`);
     return 1;
   }
   // Anything else is a bug of ours, or of the machine: with all there is to say about it.

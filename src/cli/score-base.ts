@@ -30,11 +30,21 @@ async function isFolder(path: string): Promise<boolean> {
   return (await stat(path).catch(() => undefined))?.isDirectory() === true;
 }
 
-export async function openBase(
-  options: BaseOptions & { readonly filter?: Filter | undefined },
-  terminal: Terminal,
-): Promise<ScoreBase> {
-  if (await isFolder(options.base)) return collectionBase(options.base, options.dimensions, options.filter);
+type ScoreBaseOptions = Omit<BaseOptions, "metric" | "precision"> &
+  Partial<Pick<BaseOptions, "metric" | "precision">> & { readonly filter?: Filter | undefined };
+
+export async function openBase(options: ScoreBaseOptions, terminal: Terminal): Promise<ScoreBase> {
+  const { metric, precision } = options;
+  if (await isFolder(options.base)) {
+    if (metric !== undefined || precision !== undefined) {
+      throw new NearfieldError("INVALID_OPTION", {
+        got: `--${metric === undefined ? "precision" : "metric"} with the collection ${options.base}`,
+        expected: "a file as the base",
+        remedy: "leave it out: a collection has the metric and the precision that it was made with",
+      });
+    }
+    return collectionBase(options.base, options.dimensions, options.filter);
+  }
   if (options.filter !== undefined) {
     throw new NearfieldError("INVALID_OPTION", {
       got: `--filter with the file ${options.base}`,
@@ -42,7 +52,7 @@ export async function openBase(
       remedy: "import the file into a collection, or leave the filter out",
     });
   }
-  const index = await indexOfFile(options, terminal);
+  const index = await indexOfFile({ ...options, metric: metric ?? "cosine", precision: precision ?? "f32" }, terminal);
   return {
     ids: undefined,
     version: undefined,

@@ -25,8 +25,8 @@ interface ScoreOptions {
   readonly queries: string;
   readonly out: string;
   readonly k: number;
-  readonly metric: FloatMetric;
-  readonly precision: Exclude<Precision, "b1">;
+  readonly metric?: FloatMetric;
+  readonly precision?: Exclude<Precision, "b1">;
   readonly filter?: Filter;
   readonly maxDistance?: number;
   readonly excludeSelf?: boolean;
@@ -50,14 +50,18 @@ export function scoreCommand(terminal: Terminal): Command {
     )
     .option("-k, --k <neighbours>", "neighbours of each query", atLeastOne, 10)
     .addOption(
-      new Option("--metric <metric>", "of a file")
-        .choices(["cosine", "dot", "euclidean", "manhattan"])
-        .default("cosine"),
+      new Option("--metric <metric>", 'of a base that is a file (default "cosine"); a collection has its own').choices([
+        "cosine",
+        "dot",
+        "euclidean",
+        "manhattan",
+      ]),
     )
     .addOption(
-      new Option("--precision <precision>", "how rows of a file are stored")
-        .choices(["f32", "f16", "i8"])
-        .default("f32"),
+      new Option(
+        "--precision <precision>",
+        'how rows of a base that is a file are stored (default "f32"); a collection has its own',
+      ).choices(["f32", "f16", "i8"]),
     )
     .option("--filter <json>", "only records of the collection that match", filterJson)
     .option("--max-distance <distance>", "only rows as near as this", finiteNumber)

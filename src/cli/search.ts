@@ -49,7 +49,7 @@ export function searchCommand(terminal: Terminal): Command {
 }
 
 interface Answer {
-  /** The record's id, or the vector's row in the file. */
+  /** The record's id, or that of the vector in its file, where it has one, or its row. */
   readonly query: string | number;
   readonly matches: readonly Match[];
 }
@@ -72,9 +72,9 @@ async function* answersOf(
         remedy: "give vectors of the model that made the collection's",
       });
     }
-    for await (const { rows, vectors } of wholeBatches(source, BATCH)) {
+    for await (const { rows, vectors, ids } of wholeBatches(source, BATCH)) {
       const { results } = await collection.queryBatch({ vectors, ...wanted });
-      for (const [i, matches] of results.entries()) yield { query: rows[i] ?? 0, matches };
+      for (const [i, matches] of results.entries()) yield { query: ids?.[i] ?? rows[i] ?? 0, matches };
     }
   } finally {
     await source.close();
@@ -82,10 +82,20 @@ async function* answersOf(
 }
 
 function listed(query: string | number, matches: readonly Match[]): string {
-  const width = Math.max(2, ...matches.map(({ id }) => id.length));
+  const ids = matches.map(({ id }) => printable(id));
+  const width = Math.max(2, ...ids.map((id) => id.length));
   const lines = matches.map(
-    ({ id, distance, metadata }) =>
-      `${id.padEnd(width)}  ${distance.toFixed(6)}${metadata === undefined ? "" : `  ${JSON.stringify(metadata)}`}`,
+    ({ distance, metadata }, i) =>
+      `${ids[i]?.padEnd(width)}  ${distance.toFixed(6)}${metadata === undefined ? "" : `  ${JSON.stringify(metadata)}`}`,
   );
-  return `${[`near ${query}`, ...lines].join("\n")}\n`;
+  return `${[`near ${printable(String(query))}`, ...lines].join("\n")}\n`;
+}
+
+/** An id may hold what a terminal would obey. */
+function printable(text: string): string {
+  return text.replaceAll(/\p{Cc}/gu, (control) =>
+    JSON.stringify(control)
+      .slice(1, -1)
+      .replace(/^[\x7f-\x9f]$/, "\uFFFD"),
+  );
 }

@@ -18,10 +18,11 @@ export interface Terminal {
 export function processTerminal(): Terminal {
   const controller = new AbortController();
   process.once("SIGINT", () => controller.abort(new Error("interrupted")));
-  // Whoever read our output went away, as `head` does: no failure of ours.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => {
-    if (error.code !== "EPIPE") throw error;
-    process.exit(0);
+    // Whoever read our output went away, as `head` does: no failure of ours.
+    if (error.code === "EPIPE") process.exit(0);
+    process.stderr.write(`nearfield: the output could not be written (${error.message})\n`);
+    process.exit(1);
   });
   return {
     out: (text) =>

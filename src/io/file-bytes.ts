@@ -5,6 +5,7 @@
 import { type FileHandle, open } from "node:fs/promises";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
+import { fileFailure } from "./file-failure.ts";
 
 export class FileBytes {
   readonly path: string;
@@ -17,15 +18,10 @@ export class FileBytes {
     this.#handle = handle;
   }
 
-  /** Rejects with NOT_FOUND, or INVALID_OPTION for what is no file. */
+  /** Rejects with NOT_FOUND, UNSUPPORTED where it may not be read, INVALID_OPTION for what is no file. */
   static async open(path: string): Promise<FileBytes> {
-    const handle = await open(path, "r").catch((cause: NodeJS.ErrnoException) => {
-      throw new NearfieldError(cause.code === "ENOENT" ? "NOT_FOUND" : "INVALID_OPTION", {
-        got: `${path}, which cannot be opened (${cause.code ?? cause.message})`,
-        expected: "a file that is there and may be read",
-        remedy: "check the path",
-        cause,
-      });
+    const handle = await open(path, "r").catch((cause: unknown) => {
+      throw fileFailure(path, "read", cause);
     });
     try {
       const stat = await handle.stat();

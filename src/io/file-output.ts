@@ -6,15 +6,16 @@ import { type FileHandle, open, rename, rm, stat } from "node:fs/promises";
 import { dirname } from "node:path";
 import { NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
+import { fileFailure } from "./file-failure.ts";
 
 /** Throws INVALID_OPTION where something is there already. */
-export async function checkIsFree(path: string): Promise<void> {
+export async function checkIsFree(path: string, remedy = "remove it, or give another name"): Promise<void> {
   const found = await stat(path).catch(() => undefined);
   if (found === undefined) return;
   throw new NearfieldError("INVALID_OPTION", {
     got: `${path}, which is there already`,
     expected: "the name of a file that is not there",
-    remedy: "remove it, or give another name (export has --force)",
+    remedy,
   });
 }
 
@@ -46,13 +47,8 @@ export class FileOutput {
   }
 
   static async create(path: string): Promise<FileOutput> {
-    const handle = await open(partialName(path), "w").catch((cause: NodeJS.ErrnoException) => {
-      throw new NearfieldError("INVALID_OPTION", {
-        got: `${path}, which cannot be written (${cause.code ?? cause.message})`,
-        expected: "a file in a folder that is there and may be written to",
-        remedy: "make the folder, or give another name",
-        cause,
-      });
+    const handle = await open(partialName(path), "w").catch((cause: unknown) => {
+      throw fileFailure(path, "written", cause);
     });
     return new FileOutput(path, handle);
   }
@@ -79,7 +75,7 @@ export class FileOutput {
         done += bytesWritten;
       }
     } catch (cause) {
-      throw outOfSpace(this.path, cause);
+      throw fileFailure(this.path, "written", cause);
     }
   }
 
@@ -103,15 +99,4 @@ export class FileOutput {
     await this.#handle.close().catch(() => {});
     await rm(partialName(this.path), { force: true });
   }
-}
-
-function outOfSpace(path: string, cause: unknown): unknown {
-  const code: unknown = typeof cause === "object" && cause !== null ? Reflect.get(cause, "code") : undefined;
-  if (code !== "ENOSPC" && code !== "EDQUOT") return cause;
-  return new NearfieldError("QUOTA_EXCEEDED", {
-    got: `no room to write ${path}`,
-    expected: "room on the disk",
-    remedy: "make room, or write elsewhere",
-    cause,
-  });
 }

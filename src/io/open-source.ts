@@ -26,6 +26,8 @@ export interface SourceOptions {
   readonly decoder?: DecoderProcess;
   /** Whether ids and metadata that stand beside a file of numbers alone (companion.ts) are read with it. Default false. */
   readonly takesCompanion?: boolean;
+  /** Whether a file of a format in which rows tell their width may have none; its `dimensions` are 0 then. Default false: UNSUPPORTED_FORMAT. */
+  readonly mayBeEmpty?: boolean;
 }
 
 const EXTENSIONS: Readonly<Record<string, Format>> = {
@@ -40,11 +42,23 @@ const EXTENSIONS: Readonly<Record<string, Format>> = {
 const KNOWN = "npy, fvecs, bvecs, fbin, u8bin, i8bin, safetensors, Parquet, Arrow IPC, JSON lines or CSV";
 
 /**
- * The caller closes it. Rejects with NOT_FOUND, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS; of
+ * The caller closes it. Rejects with NOT_FOUND, UNSUPPORTED, INVALID_OPTION, UNSUPPORTED_FORMAT, CORRUPT, INVALID_DIMENSIONS; of
  * Parquet and Arrow also with WORKER_FAILED, where no process can be started, with CORRUPT where decoding shows no
  * progress for IO_LIMITS.decoderSilenceMs, and with UNSUPPORTED_FORMAT where it outgrows its heap.
  */
 export async function openVectors(path: string, options: SourceOptions = {}): Promise<VectorSource> {
+  const source = await opened(path, options);
+  if (source.dimensions > 0 || options.mayBeEmpty === true) return source;
+  await source.close();
+  throw noRow(path);
+}
+
+/** A file whose width nobody knows. */
+export function noRow(path: string): NearfieldError {
+  return unsupported({ path }, "no row", "at least one, since its vector tells the width", "give a file that has rows");
+}
+
+async function opened(path: string, options: SourceOptions): Promise<VectorSource> {
   const file = await FileBytes.open(path);
   try {
     return await sourceOf(file, await formatOf(file), options);

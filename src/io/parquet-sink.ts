@@ -25,7 +25,8 @@ export async function openParquetSink(
       );
       return file.append([
         { name: idField, data: [...ids] },
-        { name: vectorField, data: lists },
+        // The library's dictionaries take −0 for 0.
+        { name: vectorField, data: lists, encoding: "PLAIN" },
         ...columns.kinds.map(([name]) => ({
           name,
           data: metadata.map((fields) => valueOf(fields, name) ?? undefined),

@@ -2,7 +2,7 @@
 import { describe, NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
 import { checkDimensions } from "./dense-rows.ts";
-import { corrupt, unsupported } from "./file-bytes.ts";
+import { corrupt } from "./file-bytes.ts";
 import type { FieldNames, RejectedRow, VectorBatch } from "./vector-source.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
@@ -27,7 +27,7 @@ function widthOf(value: unknown): number | undefined {
 /**
  * The width that the first vector among a source's first rows has. Rejects with CORRUPT where none of
  * them can be read, INVALID_OPTION where none has a vector in the field, or an id in one that was
- * named, UNSUPPORTED_FORMAT where there is no row, INVALID_DIMENSIONS.
+ * named, INVALID_DIMENSIONS. 0 where there is no row.
  */
 export async function probedWidth(
   file: { readonly path: string },
@@ -56,7 +56,7 @@ export async function probedWidth(
   }
   if (first !== undefined) throw noVector(file, vector, seen, first);
   if (unread !== undefined) throw corrupt(file, undefined, `a record in one of the first ${seen} rows: ${unread}`);
-  throw unsupported(file, "no row", "at least one, since its vector tells their width", "give a file that has rows");
+  return 0;
 }
 
 function noVector(file: { readonly path: string }, vector: string, seen: number, first: Fields): NearfieldError {

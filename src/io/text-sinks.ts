@@ -12,10 +12,10 @@ export async function openJsonlSink(
 ): Promise<VectorSink> {
   columns.checkNames(path, (name) => name === idField || (hasVectors && name === vectorField));
   return textSink(path, undefined, ({ vectors, ids, metadata }, row) => {
-    const vector = hasVectors
-      ? { [vectorField]: Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions)) }
-      : {};
-    return JSON.stringify({ [idField]: ids[row], ...metadata[row], ...vector });
+    const fields = JSON.stringify({ [idField]: ids[row], ...metadata[row] });
+    if (!hasVectors) return fields;
+    const elements = Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions), numberText);
+    return `${fields.slice(0, -1)},${JSON.stringify(vectorField)}:[${elements.join(",")}]}`;
   });
 }
 
@@ -37,10 +37,15 @@ export async function openCsvSink(
   return textSink(path, header, ({ vectors, ids, metadata }, row) =>
     [
       quoted(ids[row] ?? ""),
-      ...vectors.subarray(row * dimensions, (row + 1) * dimensions),
+      ...Array.from(vectors.subarray(row * dimensions, (row + 1) * dimensions), numberText),
       ...metadataColumns.map(({ name, isJson }) => cellOf(valueOf(metadata[row], name), isJson)),
     ].join(","),
   );
+}
+
+/** JavaScript's own text of −0 is "0". */
+function numberText(value: number): string {
+  return Object.is(value, -0) ? "-0" : String(value);
 }
 
 function cellOf(value: unknown, isJson: boolean): string {

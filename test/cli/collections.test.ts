@@ -1,6 +1,8 @@
-import { cp, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { execFile } from "node:child_process";
+import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { promisify } from "node:util";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
 import { nearfield } from "./run.ts";
 
@@ -122,5 +124,46 @@ describe("a collection's commands", () => {
     expect(damaged.code).toBe(1);
     expect(damaged.stdout).toMatch(/^damaged {2}segment-1, .*byte \d+: .*\nDAMAGED: /);
     expect(damaged.stderr).toContain("damaged in 1 place");
+  });
+
+  it("restores a tag before a version of the same number", async () => {
+    const versions: { version: number }[] = JSON.parse((await nearfield(["versions", collection, "--json"])).stdout);
+    const newest = versions.at(-1)?.version ?? 0;
+    const first = versions[0]?.version ?? 0;
+    const count = async (): Promise<number> =>
+      (JSON.parse((await nearfield(["versions", collection, "--json"])).stdout) as { count: number }[]).at(-1)?.count ??
+      -1;
+    const before = await count();
+    await nearfield(["tag", collection, String(first), "-n", String(newest)]);
+    expect(await nearfield(["restore", collection, String(first)])).toMatchObject({ code: 0 });
+    expect(await count()).toBe(before);
+  });
+
+  it("verify counts what opening met: exit code 1 where the newest files are damaged", async () => {
+    const whole = await nearfield(["verify", collection, "--json"]);
+    expect(JSON.parse(whole.stdout)).toMatchObject({ ok: true });
+    // The newest change is damaged: what opens is the version before it, and that is whole.
+    const file = join(folder, "more.jsonl");
+    await writeFile(file, '{"id":"new","vector":[1,0,0,0,0,0,0,0]}\n');
+    await nearfield(["import", file, "--into", collection]);
+    const journals = (await readdir(collection)).filter((name) => name.startsWith("journal-")).sort();
+    const newest = join(collection, journals.at(-1) ?? "");
+    const bytes = await readFile(newest);
+    bytes.writeUInt8((bytes[bytes.length - 40] ?? 0) ^ 1, bytes.length - 40);
+    await writeFile(newest, bytes);
+    const damaged = await nearfield(["verify", collection, "--json"]);
+    expect(damaged.code).toBe(1);
+    expect(JSON.parse(damaged.stdout)).toMatchObject({ ok: false, recovered: { reason: expect.any(String) } });
+  });
+
+  it("an output that cannot be written is told in a line", async () => {
+    const command = `node dist/cli.js versions ${collection} --json > /dev/full`;
+    const ended = await promisify(execFile)("sh", ["-c", command]).catch(
+      (error: { code: number; stderr: string }) => error,
+    );
+    expect(ended).toMatchObject({
+      code: 1,
+      stderr: expect.stringMatching(/^nearfield: the output could not be written .*ENOSPC.*\n$/),
+    });
   });
 });

@@ -98,17 +98,39 @@ describe("eval", () => {
     };
     const path = await write("tied.npy", tied);
     expect(await evaluate("--truth", path, "--min-recall", "1")).toMatchObject({ code: 0 });
-    // Truths that are too near to be beaten: of each query the best row alone, K times.
-    const strict = await write(
-      "strict.npy",
-      Int32Array.from({ length: Q * K }, (_, i) => lists.rows[i - (i % K)] ?? 0),
-    );
-    const failed = await evaluate("--truth", strict, "--min-recall", "0.9");
+    // Rows that differ by less than int8 tells apart.
+    const close = join(folder, "close.npy");
+    const alike = Float32Array.from({ length: N * D }, (_, i) => 1 + (i % D) + (draw() - 0.5) * 1e-3);
+    await writeFile(close, npyBytes("<f4", [N, D], bytesOf(alike)));
+    const ownTruth = join(folder, "own.ivecs");
+    const own = ["eval", "--base", close, "--queries", close, "-k", String(K), "--metric", "euclidean"];
+    expect(await nearfield([...own, "--make-truth", ownTruth])).toMatchObject({ code: 0 });
+    const failed = await nearfield([...own, "--truth", ownTruth, "--precision", "i8", "--min-recall", "0.9"]);
     expect(failed).toMatchObject({
       code: 1,
       stdout: expect.stringMatching(/^recall@5/),
-      stderr: expect.stringMatching(/^nearfield: recall@5 is 0\.2\d+, below 0\.9\n$/),
+      stderr: expect.stringMatching(/^nearfield: recall@5 is 0\.\d+, below 0\.9\n$/),
     });
+  });
+
+  it("refuses a truth that is none: by such a gate anything would pass", async () => {
+    const lists = await readNeighbours(truth);
+    const refused = async (rowOf: (row: number, i: number) => number, message: RegExp): Promise<void> => {
+      const path = join(folder, "none.npy");
+      await writeFile(path, npyBytes("<i4", [Q, K], bytesOf(Int32Array.from(lists.rows, rowOf))));
+      const ended = await evaluate("--truth", path, "--min-recall", "0.95");
+      expect(ended).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(message) });
+    };
+    await refused((row) => (row + 100) % N, /neighbour 5 of query \d+ is at distance .* check --metric/);
+    await refused((row, i) => (i < 2 * K ? row : (row * 7 + 3) % N), /neighbour 5 of query \d+/);
+    await refused(() => -1, /no row among the first 5 neighbours of query 0/);
+    await refused((_row, i) => lists.rows[i - (i % K)] ?? 0, /the same row twice/);
+    await refused((row, i) => (i === 7 ? N : row), /row 400 among the first 5 neighbours of query 1;.* from 0 to 399/);
+    const dot = await evaluate("--metric", "euclidean");
+    expect(dot).toMatchObject({ code: 2, stderr: expect.stringMatching(/by euclidean distance/) });
+    const both = ["--make-truth", join(folder, "new.npy"), "--min-recall", "0.5"];
+    const ended = await nearfield(["eval", "--base", base, "--queries", queries, ...both]);
+    expect(ended).toMatchObject({ code: 2, stderr: expect.stringMatching(/--min-recall with --make-truth/) });
   });
 
   it.each<[args: string[], code: number, message: RegExp]>([

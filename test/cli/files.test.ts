@@ -1,6 +1,6 @@
 /** import, export and search, run as a user would. */
 import { spawn } from "node:child_process";
-import { cp, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { cp, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -131,6 +131,45 @@ describe("import", () => {
     expect(await nearfield(["import", to, "--into", join(folder, "short.nf")])).toMatchObject({ code: 0, stderr: "" });
   });
 
+  it("says what took the place of what, and begins anew only with a word", async () => {
+    const file = await fileOf("words.jsonl", [...RECORDS, { ...RECORDS[0], year: 1501 }]);
+    const twice = await nearfield(["import", file, "--into", `${collection}/`, "--json"]);
+    expect(JSON.parse(twice.stdout)).toMatchObject({ written: 5, replaced: 1, records: 4, collection });
+    const again = await nearfield(["import", file, "--into", collection]);
+    expect(again.stdout).toMatch(/^5 records written, 5 of them in place of others with the same id, 0 rejected;/);
+    await writeFile(`${collection}.import.json`, JSON.stringify({ facts: "others", file: 0, row: 3 }));
+    const anew = await nearfield(["import", file, "--into", collection]);
+    expect(anew).toMatchObject({ code: 0, stderr: expect.stringMatching(/was not finished; this one begins anew/) });
+    expect((await readdir(folder)).sort()).toEqual(["words.jsonl", "words.nf"]);
+  });
+
+  it("takes files without rows, and looks for all files before the first", async () => {
+    const empty = await fileOf("empty.jsonl", []);
+    const words = await fileOf("words.jsonl", RECORDS);
+    const alone = await nearfield(["import", empty, "--into", collection]);
+    expect(alone).toMatchObject({ code: 1, stderr: expect.stringMatching(/empty\.jsonl: no row/) });
+    const missing = await nearfield(["import", words, join(folder, "none.jsonl"), "--into", collection]);
+    expect(missing).toMatchObject({ code: 1, stderr: expect.stringMatching(/NOT_FOUND.*none\.jsonl/) });
+    const nowhere = ["--on-invalid", "skip", "--rejects", join(folder, "none", "r.jsonl")];
+    expect(await nearfield(["import", words, "--into", collection, ...nowhere])).toMatchObject({ code: 1 });
+    expect((await readdir(folder)).sort()).toEqual(["empty.jsonl", "words.jsonl"]);
+    const { stdout } = await nearfield(["import", words, empty, "--into", collection, "--json"]);
+    expect(JSON.parse(stdout)).toMatchObject({ records: 4 });
+    for (const extension of ["parquet", "arrow", "csv", "jsonl", "npy"]) {
+      const to = join(folder, `none.${extension}`);
+      const filter = ["--filter", '{"kind":"nothing"}'];
+      expect(await nearfield(["export", collection, "--to", to, ...filter])).toMatchObject({ code: 0 });
+      const back = await nearfield(["import", to, "--into", collection, "--json"]);
+      expect(back).toMatchObject({ code: 0 });
+      expect(JSON.parse(back.stdout)).toMatchObject({ written: 0, records: 4 });
+    }
+    const searched = await nearfield(["search", collection, "--vector-file", empty]);
+    expect(searched).toMatchObject({ code: 1, stderr: expect.stringMatching(/UNSUPPORTED_FORMAT.*no row/) });
+    const late = await fileOf("late.jsonl", [{ id: "zero", vector: [0, 0, 0] }]);
+    const half = await nearfield(["import", words, late, "--into", join(folder, "half.nf")]);
+    expect(half).toMatchObject({ code: 1, stderr: expect.stringMatching(/^nearfield: 4 records were written before/) });
+  });
+
   it("goes on where a kill cut it off, and ends with the same records", async () => {
     const count = 3000;
     const file = await fileOf(
@@ -183,6 +222,15 @@ describe("import", () => {
       "--json",
     ]);
     expect(JSON.parse(apart.stdout)).toMatchObject({ records: 4, written: 4 });
+    const names: string[] = [];
+    for (const day of ["monday", "tuesday"]) {
+      await mkdir(join(folder, day));
+      names.push(await fileOf(join(day, "part.jsonl"), [{ vector: [1, 1] }]));
+    }
+    await nearfield(["import", ...names, "--into", join(folder, "days.nf")]);
+    const days = await openCollection(join(folder, "days.nf"), { readOnly: true, backend: "cpu" });
+    expect((await days.get(names.map((name) => `${name}:0`))).every((record) => record !== undefined)).toBe(true);
+    await days.close();
     const narrow = await fileOf("narrow.jsonl", [{ id: "x", vector: [1] }]);
     const refused = await nearfield(["import", narrow, "--into", into]);
     expect(refused).toMatchObject({ code: 2, stdout: "", stderr: expect.stringMatching(/INVALID_DIMENSIONS/) });
@@ -224,6 +272,16 @@ describe("export and search", () => {
       expect(ids).toContain(matches[0]?.id);
       expect(query).toBeLessThan(ids.length);
     }
+  });
+
+  it("writes ids that a terminal would obey as what they are, and names queries by their ids", async () => {
+    const wild = join(folder, "wild.nf");
+    const file = await fileOf("wild.jsonl", [{ id: "a\u001b[2J\nb", vector: [1, 0] }]);
+    await nearfield(["import", file, "--into", wild]);
+    const text = await nearfield(["search", wild, "--vector-file", file]);
+    expect(text.stdout).toBe("near a\\u001b[2J\\nb\na\\u001b[2J\\nb  0.000000\n");
+    const json = await nearfield(["search", wild, "--vector-file", file, "--json"]);
+    expect(JSON.parse(json.stdout)).toMatchObject({ query: "a\u001b[2J\nb" });
   });
 
   it.each([

@@ -186,6 +186,28 @@ describe("score", () => {
     expect((await readNeighbours(out)).count).toBe(Q);
   });
 
+  it("refuses a metric for a collection, which has its own, and says where nothing can be written", async () => {
+    const collection = join(folder, "base.nf");
+    await nearfield(["import", base, "--into", collection]);
+    for (const option of [
+      ["--metric", "dot"],
+      ["--precision", "i8"],
+    ]) {
+      const args = ["score", "--base", collection, "--queries", queries, "--out", join(folder, "o.npy"), ...option];
+      const ended = await nearfield(args);
+      expect(ended).toMatchObject({ code: 2, stdout: "" });
+      expect(ended.stderr).toMatch(new RegExp(`INVALID_OPTION: got ${option[0]} with the collection`));
+    }
+    const within = await score("--out", join(base, "o.npy"));
+    expect(within).toMatchObject({ code: 1, stdout: "", stderr: expect.stringMatching(/NOT_FOUND.*ENOTDIR/) });
+    const bad = Float32Array.from(rows);
+    bad[7 * D] = Number.NaN;
+    await writeFile(base, npyBytes("<f4", [N, D], bytesOf(bad)));
+    const nan = await score("--out", join(folder, "o.npy"));
+    expect(nan).toMatchObject({ code: 1, stderr: expect.stringMatching(/row 7 of .*base\.npy, counted from 0/) });
+    expect(nan.stderr).not.toContain("createIndex");
+  });
+
   it("names a query by its id where any has one, else by its number", async () => {
     const ask = async (lines: readonly unknown[], out: string): Promise<unknown[]> => {
       const asking = join(folder, "asked.jsonl");

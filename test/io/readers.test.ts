@@ -201,7 +201,7 @@ describe("JSON lines", () => {
     const read = await readAll(await fileOf(folder, ".jsonl", lines.join("\n")));
     expect(read).toMatchObject({
       ids: ["1580661436132757506", "1580661436132757507"],
-      vectors: [Math.fround(1580661436132757506), 2],
+      vectors: [Math.fround(Number("1580661436132757506")), 2],
       metadata: [
         { n: "9007199254740993", t: "1580661436132757507", x: 1e300 },
         { n: 9007199254740992, q: '"12345678901234567890' },
@@ -274,12 +274,14 @@ describe("CSV", () => {
       rejected: [],
       metadata: [{ a: "", b: null, tags: [1, "p"] }, { a: null, tags: null }, { a: true, tags: 7 }, {}],
     });
-    for (const [text, message] of [
+    for (const [refused, message] of [
       ["id,vector0,id\na,1,b\n", /two columns named "id"/],
       ["id;vector0\na;1,5\n", /columns apart by commas/],
       [Buffer.from([0x69, 0x64, 0x2c, 0x76, 0x0a, 0xe9, 0x2c, 0x31, 0x0a]), /UTF-8/],
     ] as const) {
-      await expect(readAll(await fileOf(folder, ".csv", text), { fields: { vector: "v" } })).rejects.toThrow(message);
+      await expect(readAll(await fileOf(folder, ".csv", refused), { fields: { vector: "v" } })).rejects.toThrow(
+        message,
+      );
     }
     const bad = await readAll(await fileOf(folder, ".csv", "vector_0,t:json\n1,{}\n2,{\n"));
     expect([bad.rows, bad.rejected]).toEqual([[0], [{ row: 1, reason: 't:json is "{", not JSON' }]]);
@@ -379,7 +381,7 @@ describe("Parquet and Arrow, as other tools write them", () => {
       [1, null],
       [3, 4],
     ];
-    const table = new Table({
+    const columns: Record<string, arrow.Vector> = {
       id: vectorFromArray(["a", "b", "c"], new arrow.Utf8()),
       vector: vectorFromArray(floats, new List(new Field("item", new arrow.Float16(), true))),
       at: makeVector({ type: new arrow.TimestampMillisecond(), data: BigInt64Array.of(0n, 1n, 1500n) }),
@@ -392,7 +394,8 @@ describe("Parquet and Arrow, as other tools write them", () => {
         new Struct([new Field("n", new arrow.Float64(), true), new Field("t", new arrow.Utf8(), true)]),
       ),
       sizes: vectorFromArray([[1n, 2n], [], [2n ** 60n]], new List(new Field("item", new arrow.Int64(), true))),
-    } as Record<string, arrow.Vector>);
+    };
+    const table = new Table(columns);
     const read = await readAll(await fileOf(folder, ".arrow", arrow.tableToIPC(table, "file")));
     expect(read).toMatchObject({ ids: ["a", "c"], vectors: [0.5, 2, 3, 4] });
     expect(read.metadata).toEqual([

@@ -93,8 +93,8 @@ const ANY_NUMBER = fc.double({ noNaN: true, noDefaultInfinity: true }).map((x) =
 const ANY_RECORD = fc.record({
   id: ANY_TEXT.filter((id) => !/^$|\p{Surrogate}/u.test(id)),
   vector: fc.tuple(
-    ANY_NUMBER.map((x) => Math.fround(x / 1e270) + 0),
-    fc.constant(1),
+    ANY_NUMBER.map((x) => Math.fround(x / 1e270)),
+    fc.constant(-0),
   ),
   metadata: fc.dictionary(
     ANY_KEY,
@@ -128,7 +128,7 @@ describe("round trips", () => {
 
   test.each(["b.jsonl", "b.csv", "b.parquet", "b.arrow"])("%s: vectors, ids and metadata", async (name) => {
     const read = await readAll(await write(name));
-    expect(read.vectors).toEqual([...VECTORS].map((x) => (/parquet|arrow/.test(name) ? x : x + 0)));
+    expect(read.vectors).toEqual([...VECTORS]);
     expect(read.ids).toEqual(IDS);
     expect(read.metadata).toEqual(METADATA);
     expect(read.rejected).toEqual([]);
@@ -305,7 +305,7 @@ describe("round trips", () => {
     await expect(unknown).rejects.toMatchObject({ code: "INVALID_OPTION" });
     for (const name of ["c.npy", "c.parquet", "c.arrow"]) {
       const nowhere = openSink(join(folder, "no", name), { dimensions: D, columns: new MetadataColumns() });
-      await expect(nowhere).rejects.toMatchObject({ code: "INVALID_OPTION", message: expect.stringMatching(/ENOENT/) });
+      await expect(nowhere).rejects.toMatchObject({ code: "NOT_FOUND", message: expect.stringMatching(/ENOENT/) });
     }
   });
 });
