@@ -4,6 +4,7 @@
  * before anything is committed, so that a failure leaves all as it was.
  */
 import { wallClockMs } from "../core/clock.ts";
+import { STORAGE_LIMITS } from "../core/limits.ts";
 import type { StoredColumnShape } from "../core/stored-column.ts";
 import type { StoredIndex } from "../engine/stored-index.ts";
 import type { StorageDriver } from "../storage/driver.ts";
@@ -78,7 +79,11 @@ export async function compact(parts: RewritingParts, keepVersions: number): Prom
   const versionsBefore = log.history.length;
   const isKept = keeping(log, keepVersions);
   const stamp = { version: log.version, atMs: log.atMs, isKept };
-  if (rowCount > size || extents.list.length > 1) await rewrite(parts, stamp);
+  const segmentCount = extents.list.length;
+  // Older versions that are kept keep their segments: one more beside a few of them would only take room.
+  const isAlone = log.history.filter(isKept).length <= 1;
+  const isWorthMerging = segmentCount > (isAlone ? 1 : STORAGE_LIMITS.mergeSegments);
+  if (rowCount > size || isWorthMerging) await rewrite(parts, stamp);
   else await checkpointRecords(parts, current.records, stamp);
   const removedFiles = await removeUnneeded(driver, shape, log.history);
   return {

@@ -249,6 +249,7 @@ export const STORAGE_LIMITS: Readonly<
     | "historyVersions"
     | "keptVersions"
     | "compactRows"
+    | "mergeSegments"
     | "scanBatch"
     | "openAttempts"
     | "openAttemptsBesideWriter"
@@ -300,6 +301,8 @@ export const STORAGE_LIMITS: Readonly<
   keptVersions: 10,
   /** Removed rows below which a collection does not compact by itself, be they a quarter or more: rewriting costs some ten file operations. */
   compactRows: 64,
+  /** Segments above which compaction merges them beside older versions that still need them. */
+  mergeSegments: 8,
   /** Records of a batch of `scan` by default. */
   scanBatch: 1000,
   /** Times that a reader looks when the files it was told of are gone: a writer that is no more compacted meanwhile. */
