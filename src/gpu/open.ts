@@ -33,6 +33,13 @@ export function gpuFactory(
       scan: request.scan,
       slices,
       learn,
+      onLearningFailed: (cause) =>
+        emit({
+          code: "gpu-variant-failed",
+          level: "warning",
+          message: `directions for the GPU's codes could not be learnt; searches go on by codes of the rows themselves: ${String(cause)}`,
+          cause,
+        }),
       onVariantFailed: (variant, cause) =>
         emit({
           code: "gpu-variant-failed",

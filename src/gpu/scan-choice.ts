@@ -25,6 +25,9 @@ export interface ScanChoiceOptions {
   readonly learn: LearnDirections;
 }
 
+/** Times that learning may fail, as it does when its worker dies, before it is left. */
+const MOST_FAILURES = 3;
+
 /** Of certified queries, those that had to be scanned again in full before `"auto"` stops certifying. */
 const MOST_RESCANS = 0.25;
 const LEAST_QUERIES = 64;
@@ -36,6 +39,7 @@ export class ScanChoice {
   #mean: Float32Array | undefined;
   /** Rows when directions were last learnt, or that was tried. */
   #triedRows = 0;
+  #failures = 0;
   #isLearning = false;
   #queries = 0;
   #rescans = 0;
@@ -96,7 +100,9 @@ export class ScanChoice {
       if (metric === "euclidean") this.#mean = learnt.mean;
       if (this.#options.scan === "auto" && learnt.expectedBytesPerRow >= learnt.fullBytesPerRow) this.#isGivenUp = true;
     } catch (error) {
-      if (!this.#isStopped) throw error; // what is closed meanwhile fails, and nobody wants it any more
+      if (this.#isStopped) return; // what is closed meanwhile fails, and nobody wants it any more
+      if (++this.#failures < MOST_FAILURES) this.#triedRows = 0;
+      throw error;
     } finally {
       this.#isLearning = false;
     }

@@ -40,6 +40,8 @@ export interface GpuOptions {
   readonly scan: "auto" | "full" | "certified";
   readonly slices: WorkSlices;
   readonly learn: LearnDirections;
+  /** Called when directions could not be learnt: codes stay those of the rows. */
+  readonly onLearningFailed: (cause: unknown) => void;
   readonly onVariantFailed: (variant: string, cause: unknown) => void;
   /** Called when code that was to be loaded on demand could not be; the scanner does without, and tries again. */
   readonly onCodeMissing: (what: string, cause: unknown) => void;
@@ -160,7 +162,7 @@ export class GpuScanner implements Proposer {
       scan: options.scan,
       isSoftware: this.info.software,
       tuning,
-      onLearningFailed: (cause) => options.onVariantFailed("basis", cause),
+      onLearningFailed: options.onLearningFailed,
       learn: options.learn,
     });
     this.#turns = new Turns(device, this.#memory.errors, this.#clock, () => {
