@@ -40,15 +40,22 @@ export class AnswerStore {
   static async open(folder: string, facts: string, k: number): Promise<AnswerStore> {
     const earlier = await earlierIn(folder, facts);
     const { done } = earlier;
+    const opened: FileHandle[] = [];
+    const openPart = async (name: string): Promise<FileHandle> => {
+      const handle = await openAt(join(folder, name));
+      opened.push(handle);
+      await handle.truncate(done * k * 4);
+      return handle;
+    };
     try {
       if (done === 0) await rm(folder, { recursive: true, force: true });
       await mkdir(folder, { recursive: true });
+      const [rows, distances] = [await openPart("rows.u32"), await openPart("distances.f32")];
+      return new AnswerStore(folder, facts, k, rows, distances, earlier);
     } catch (cause) {
+      for (const handle of opened) await handle.close();
       throw fileFailure(folder, "written", cause);
     }
-    const [rows, distances] = [await openAt(join(folder, "rows.u32")), await openAt(join(folder, "distances.f32"))];
-    for (const handle of [rows, distances]) await handle.truncate(done * k * 4);
-    return new AnswerStore(folder, facts, k, rows, distances, earlier);
   }
 
   /** Queries whose answers are here. */

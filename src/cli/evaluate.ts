@@ -33,8 +33,10 @@ interface EvalOptions {
 const QUERY_BATCH = 1024;
 /** Relative distance beyond the k-th true one at which a row still counts as found. */
 const TOLERANCE = 1e-3;
-/** Relative and absolute distance by which k rows must all be nearer than the k-th true one for the truth to be none: more than other tools' float32 errs. */
-const [DOUBT, DOUBT_LEAST] = [1e-2, 1e-5];
+/** Share of a batch's queries of which a truth may list rows that are not the nearest, as float32 arithmetic does among near duplicates; one for another base or metric does of nearly all. */
+const MOST_DOUBTED = 0.1;
+/** Relative distance by which k rows must all be nearer than the k-th true one for that. */
+const DOUBT = 1e-2;
 
 export function evalCommand(terminal: Terminal): Command {
   return new Command("eval")
@@ -194,7 +196,7 @@ function noTruth(query: number, { k, truth = "", metric }: EvalOptions, listed: 
   });
 }
 
-/** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. Rejects with INVALID_OPTION where they show that the truth is none: any row would count as found. */
+/** Of each query, the share of its k rows that are near enough. Distances are those of the rows as given. Rejects with INVALID_OPTION where they show, of many queries, that the truth is none: any row would count as found. */
 async function recallsOf(
   { first, count, vectors }: VectorBatch,
   searched: VectorIndex,
@@ -206,6 +208,7 @@ async function recallsOf(
   const { dimensions } = exact;
   const result = await searched.search(vectors, { k });
   const recalls: number[] = [];
+  const doubts: NearfieldError[] = [];
   for (let q = 0; q < count; q++) {
     const query = vectors.subarray(q * dimensions, (q + 1) * dimensions);
     const at = (first + q) * truth.width;
@@ -218,10 +221,11 @@ async function recallsOf(
     const limit = kth + TOLERANCE * Math.abs(kth);
     const distances = found.map((_, i) => distanceOf(listed.length + i));
     const farthest = Math.max(...distances);
-    if (found.length >= listed.length && farthest < kth - DOUBT * Math.abs(kth) - DOUBT_LEAST)
-      throw noTruth(first + q, options, kth, farthest);
+    if (found.length >= listed.length && farthest < kth - DOUBT * Math.abs(kth))
+      doubts.push(noTruth(first + q, options, kth, farthest));
     const near = distances.filter((distance) => distance <= limit).length;
     recalls.push(listed.length === 0 ? 1 : Math.min(1, near / listed.length));
   }
+  if (doubts[0] !== undefined && doubts.length > MOST_DOUBTED * count) throw doubts[0];
   return recalls;
 }

@@ -13,7 +13,7 @@ import { noRow, openVectors } from "../io/open-source.ts";
 import type { FieldNames, VectorSource } from "../io/vector-source.ts";
 import { atLeastOne, modelName } from "./arguments.ts";
 import { Importer, type ImportOptions, type NumberedSource } from "./importer.ts";
-import { Journey } from "./import-journey.ts";
+import { type Checkpoint, ImportProgress } from "./import-progress.ts";
 import type { Terminal } from "./terminal.ts";
 import { withCollection } from "./with-collection.ts";
 
@@ -51,43 +51,59 @@ async function runImport(files: readonly string[], given: ImportOptions, termina
   // What stands beside the collection must not land in it.
   const options = { ...given, into: given.into.replace(/(?<=.)[/\\]+$/, "") };
   const { into } = options;
-  const rejects = options.rejects ?? `${into}.rejects.jsonl`;
   await checkPaths(files, options.rejects);
-  const progress = new Journey(`${into}.import.json`, await factsOf(files, options));
-  const { from, isOther } = await progress.load();
-  const isResumed = from.file > 0 || from.row > 0;
-  if (isOther)
-    terminal.tell(
-      `nearfield: an import into ${into} of other files, or with other options, was not finished; this one begins anew`,
-    );
-  if (isResumed) terminal.tell(`nearfield: going on with ${files[from.file] ?? ""} at row ${from.row}`);
-  else await rm(rejects, { force: true });
-  const sources = sourcesOf(files, from.file, { id: options.idField, vector: options.vectorField }, terminal);
+  const progress = new ImportProgress(`${into}.import.json`, await factsOf(files, options));
   const isNew = (await stateOf(into)) === undefined;
-  let opened: Collection | undefined;
+  const wanted = await progress.load();
+  const checkpoint = wanted === "other" ? undefined : wanted;
+  const fields = { id: options.idField, vector: options.vectorField };
+  let sources = sourcesOf(files, isNew ? 0 : (checkpoint?.file ?? 0), fields, terminal);
   let importer: Importer | undefined;
+  let opened: Collection | undefined;
   try {
-    const first = await sources.next();
-    const settings = settingsOf(options, first.value?.source, isNew);
+    let next = await sources.next();
+    const settings = await settingsOf(options, files, next.value?.source, isNew, fields);
     await withCollection(into, settings, terminal, async (collection) => {
       opened = collection;
-      importer = new Importer(collection, { options, rejects, progress, terminal, prefixOf: prefixes(files) }, from);
-      for (let next = first; next.done !== true; next = await sources.next()) await importer.takeFile(next.value);
+      const from = checkpoint !== undefined && (await isOf(checkpoint, collection)) ? checkpoint : undefined;
+      if (from === undefined && wanted !== undefined) {
+        terminal.tell(
+          `nearfield: an import into ${into} was not finished, of other files or before it was changed; this one begins anew`,
+        );
+        await sources.return();
+        sources = sourcesOf(files, 0, fields, terminal);
+        next = await sources.next();
+      }
+      if (from !== undefined && (from.file > 0 || from.row > 0))
+        terminal.tell(`nearfield: going on with ${files[from.file] ?? ""} at row ${from.row}`);
+      const rejects = options.rejects ?? `${into}.rejects.jsonl`;
+      const context = { collection, options, rejects, progress, terminal, prefixOf: prefixes(files) };
+      importer = await Importer.begin(context, from);
+      for (; next.done !== true; next = await sources.next()) await importer.takeFile(next.value);
       await progress.end();
       await terminal.out(importer.told);
     });
   } catch (error) {
-    // What it made, and put no record into, must not stay: its metric and precision would refuse the corrected command.
-    if (isNew && opened?.version === 0) await rm(into, { recursive: true, force: true });
     const written = importer?.written ?? 0;
     if (written > 0 && !terminal.interrupted.aborted)
-      terminal.tell(
-        `nearfield: ${written.toLocaleString("en")} records were written before, and stay; the same command goes on from there`,
-      );
+      terminal.tell(`nearfield: ${written.toLocaleString("en")} records were written before, and stay`);
+    // What it made, and put no record into, must not stay: its metric and precision would refuse the corrected command.
+    if (isNew && opened?.version === 0) await rm(into, { recursive: true, force: true });
+    if (importer !== undefined && written === 0) await progress.end();
     throw error;
   } finally {
     await sources.return();
   }
+}
+
+/**
+ * Whether a collection is what a checkpoint was made of: as it was then, or with a change after it, such
+ * as the group of which a kill kept the checkpoint. One that was made anew, restored, or lost its newest
+ * version is not.
+ */
+async function isOf({ version, atMs, size }: Checkpoint, collection: Collection): Promise<boolean> {
+  const known = (await collection.versions()).find((entry) => entry.version === version);
+  return known?.atMs === atMs && collection.version <= version + 1 && collection.size >= size;
 }
 
 /** Rejects with NOT_FOUND before anything is done. */
@@ -103,14 +119,19 @@ async function checkPaths(files: readonly string[], rejects: string | undefined)
   });
 }
 
-/** How the collection is opened, or made: `source` is the first file. */
-function settingsOf(
+/** How the collection is opened, or made: `source` is the first file, which may have no row. */
+async function settingsOf(
   { metric, precision, model }: ImportOptions,
+  files: readonly string[],
   source: VectorSource | undefined,
   isNew: boolean,
-): CollectionOptions {
-  const dimensions = source?.dimensions ?? 0;
-  if (dimensions === 0 && isNew) throw noRow(source?.path ?? "");
+  fields: FieldNames,
+): Promise<CollectionOptions> {
+  let dimensions = source?.dimensions ?? 0;
+  for (const file of isNew && dimensions === 0 ? files.slice(1) : []) {
+    if (dimensions === 0) dimensions = await widthOf(file, fields);
+  }
+  if (isNew && dimensions === 0) throw noRow(files.join(", "));
   return {
     create: true,
     backend: "cpu",
@@ -119,6 +140,12 @@ function settingsOf(
     ...(precision === undefined ? {} : { precision }),
     ...(model === undefined ? {} : { model }),
   };
+}
+
+async function widthOf(file: string, fields: FieldNames): Promise<number> {
+  const source = await openVectors(file, { fields, mayBeEmpty: true });
+  await source.close();
+  return source.dimensions;
 }
 
 /** Of one file, numbers are names; of several, the file's name comes before, or its path where names are not different. */
@@ -146,14 +173,11 @@ async function* sourcesOf(
   }
 }
 
-async function factsOf(
-  files: readonly string[],
-  { into, idField, vectorField, onInvalid }: ImportOptions,
-): Promise<string> {
+async function factsOf(files: readonly string[], { into, idField, vectorField }: ImportOptions): Promise<string> {
   const told = await Promise.all(
     files.map(async (file) => [resolve(file), await stateOf(file), await stateOf(companionName(file))]),
   );
-  return JSON.stringify([told, resolve(into), idField, vectorField, onInvalid]);
+  return JSON.stringify([told, resolve(into), idField, vectorField]);
 }
 
 /** Size and time of what may be there. */

@@ -1,5 +1,5 @@
 /** Takes files of vectors into a collection, group after group; what cannot be stored is refused, or left out and told of. */
-import { appendFile } from "node:fs/promises";
+import { appendFile, rm, truncate } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Collection, ModelFingerprint, VectorRecord } from "../collection/contract.ts";
 import type { Metadata } from "../collection/metadata.ts";
@@ -8,7 +8,7 @@ import type { Metric, Precision } from "../core/metric.ts";
 import { fileFailure } from "../io/file-failure.ts";
 import type { VectorBatch, VectorSource } from "../io/vector-source.ts";
 import { CommandFailure } from "./failure.ts";
-import type { Checkpoint, Journey } from "./import-journey.ts";
+import type { Checkpoint, ImportProgress } from "./import-progress.ts";
 import { ProgressBar } from "./progress.ts";
 import type { Terminal } from "./terminal.ts";
 
@@ -31,11 +31,12 @@ export interface NumberedSource {
   readonly source: VectorSource;
 }
 
-interface Surroundings {
+export interface ImportContext {
+  readonly collection: Collection;
   readonly options: ImportOptions;
   /** The file of what is left out. */
   readonly rejects: string;
-  readonly progress: Journey;
+  readonly progress: ImportProgress;
   readonly terminal: Terminal;
   /** What comes before the number of a row without an id; numbers of rows name records of one file only. */
   readonly prefixOf: (path: string) => string;
@@ -48,18 +49,26 @@ interface Rejected {
   readonly reason: string;
 }
 
+type State = Omit<Checkpoint, "facts">;
+
 /** Takes one file after the other into a collection. */
 export class Importer {
-  readonly #collection: Collection;
-  readonly #around: Surroundings;
-  #state: Checkpoint;
-  #isResumed: boolean;
+  readonly #context: ImportContext;
+  #state: State;
 
-  constructor(collection: Collection, around: Surroundings, from: Checkpoint) {
-    this.#collection = collection;
-    this.#around = around;
-    this.#state = from;
-    this.#isResumed = from.file > 0 || from.row > 0;
+  private constructor(context: ImportContext, state: State) {
+    this.#context = context;
+    this.#state = state;
+  }
+
+  /** From a checkpoint on, or from the beginning. What it begins with is kept before the first record is written. */
+  static async begin(context: ImportContext, from: Checkpoint | undefined): Promise<Importer> {
+    const { collection, rejects, progress } = context;
+    const nothing = { file: 0, row: 0, written: 0, rejected: 0, sizeBefore: collection.size, rejectsBytes: 0 };
+    const state = from ?? { ...nothing, ...(await newestOf(collection)) };
+    await cutRejects(rejects, state.rejectsBytes);
+    await progress.save(state);
+    return new Importer(context, state);
   }
 
   /** Records that are durable. */
@@ -69,9 +78,10 @@ export class Importer {
 
   /** What was done, for people or machines. */
   get told(): string {
-    const { rejects, options } = this.#around;
-    const { size: records, version } = this.#collection;
-    const { written, replaced, rejected } = this.#state;
+    const { collection, rejects, options } = this.#context;
+    const { size: records, version } = collection;
+    const { written, rejected, sizeBefore } = this.#state;
+    const replaced = written - (records - sizeBefore);
     if (options.json === true)
       return `${JSON.stringify({ collection: options.into, records, version, written, replaced, rejected })}\n`;
     const number = (value: number): string => value.toLocaleString("en");
@@ -83,33 +93,19 @@ export class Importer {
   }
 
   async takeFile({ file, source }: NumberedSource): Promise<void> {
-    const { options, progress, terminal, rejects } = this.#around;
+    const { options, terminal, collection } = this.#context;
     const first = file === this.#state.file ? this.#state.row : 0;
     this.#state = { ...this.#state, file, row: first };
     const bar = new ProgressBar(terminal, basename(source.path), "records", source.rowCount, first);
     try {
-      checkWidth(source, this.#collection);
+      checkWidth(source, collection);
       for await (const batch of source.batches({ from: first, size: options.group })) {
         if (terminal.interrupted.aborted) {
           throw new CommandFailure(
             `interrupted at row ${this.#state.row} of ${source.path}; what came before is durable, and the same command goes on from there`,
           );
         }
-        const before = this.#collection.size;
-        const rejected = await this.#takeBatch(source.path, batch);
-        if (rejected.length > 0) await tellRejects(rejects, rejected);
-        const written = batch.count - rejected.length;
-        // After a kill the first group may be here already: those are not in place of others.
-        const isAgain = this.#isResumed;
-        this.#isResumed = false;
-        this.#state = {
-          ...this.#state,
-          row: batch.first + batch.count,
-          written: this.#state.written + written,
-          replaced: this.#state.replaced + (isAgain ? 0 : written - (this.#collection.size - before)),
-          rejected: this.#state.rejected + rejected.length,
-        };
-        await progress.save(this.#state);
+        await this.#takeBatch(source.path, batch);
         bar.show(this.#state.row);
       }
     } finally {
@@ -117,15 +113,34 @@ export class Importer {
     }
   }
 
-  /** Writes a batch as one version; returns what was left out, in the order of the file. */
-  async #takeBatch(file: string, batch: VectorBatch): Promise<Rejected[]> {
-    const { onInvalid, model } = this.#around.options;
+  /** Writes a batch as one version, tells of what was left out, and keeps how far that is. */
+  async #takeBatch(file: string, batch: VectorBatch): Promise<void> {
+    const { collection, rejects, progress } = this.#context;
+    const rejected = await this.#write(file, batch);
+    const told = rejected.map((line) => `${JSON.stringify(line)}\n`).join("");
+    if (told !== "") await tellRejects(rejects, told);
+    const { written, rejected: before, rejectsBytes } = this.#state;
+    this.#state = {
+      ...this.#state,
+      row: batch.first + batch.count,
+      written: written + batch.count - rejected.length,
+      rejected: before + rejected.length,
+      ...(await newestOf(collection)),
+      rejectsBytes: rejectsBytes + Buffer.byteLength(told),
+    };
+    await progress.save(this.#state);
+  }
+
+  /** Returns what was left out, in the order of the file. */
+  async #write(file: string, batch: VectorBatch): Promise<Rejected[]> {
+    const { collection, options, prefixOf } = this.#context;
+    const { onInvalid, model } = options;
     const [bad] = batch.rejected;
     if (bad !== undefined && onInvalid === "reject") throw badRow(file, bad);
     const rejected: Rejected[] = batch.rejected.map((found) => ({ file, ...found }));
     const rowAt = (position: number): number => batch.rows[position] ?? 0;
     try {
-      await this.#collection.upsert(recordsOf(this.#collection.dimensions, batch, this.#around.prefixOf(file)), {
+      await collection.upsert(recordsOf(collection.dimensions, batch, prefixOf(file)), {
         onInvalid,
         ...(model === undefined ? {} : { model }),
         onReject: ({ position, id, reason }) => rejected.push({ file, row: rowAt(position), id, reason }),
@@ -138,9 +153,25 @@ export class Importer {
   }
 }
 
-async function tellRejects(path: string, rejected: readonly Rejected[]): Promise<void> {
+/** What a checkpoint tells of a collection. */
+async function newestOf(collection: Collection): Promise<Pick<Checkpoint, "version" | "atMs" | "size">> {
+  const { version, size } = collection;
+  return { version, size, atMs: (await collection.versions()).at(-1)?.atMs ?? 0 };
+}
+
+/** What a kill left behind the last group that counts goes. */
+async function cutRejects(path: string, bytes: number): Promise<void> {
   try {
-    await appendFile(path, rejected.map((line) => `${JSON.stringify(line)}\n`).join(""));
+    if (bytes === 0) await rm(path, { force: true });
+    else await truncate(path, bytes);
+  } catch (cause) {
+    throw fileFailure(path, "written", cause);
+  }
+}
+
+async function tellRejects(path: string, lines: string): Promise<void> {
+  try {
+    await appendFile(path, lines);
   } catch (cause) {
     throw fileFailure(path, "written", cause);
   }

@@ -86,7 +86,7 @@ function listed(query: string | number, matches: readonly Match[]): string {
   const width = Math.max(2, ...ids.map((id) => id.length));
   const lines = matches.map(
     ({ distance, metadata }, i) =>
-      `${ids[i]?.padEnd(width)}  ${distance.toFixed(6)}${metadata === undefined ? "" : `  ${JSON.stringify(metadata)}`}`,
+      `${ids[i]?.padEnd(width)}  ${distance.toFixed(6)}${metadata === undefined ? "" : `  ${printable(JSON.stringify(metadata))}`}`,
   );
   return `${[`near ${printable(String(query))}`, ...lines].join("\n")}\n`;
 }

@@ -88,7 +88,9 @@ export class CpuBackend implements ExactBackend {
   readonly #kernelSpans: Record<string, number> = {};
   readonly #keepers = new Map<RowStore, CodeKeeper>();
   readonly #released = new WeakSet<RowStore>();
-  #learning: Promise<unknown> = Promise.resolve();
+  /** What is being learnt of a store; settles, whatever came of it. */
+  readonly #learningOf = new WeakMap<RowStore, Promise<void>>();
+  #learning: Promise<void> = Promise.resolve();
   readonly #counts = {
     rowsScannedInWorkers: 0,
     rowsScannedInPage: 0,
@@ -177,8 +179,8 @@ export class CpuBackend implements ExactBackend {
     const stopped = this.#keepers.get(store)?.stop() ?? Promise.resolve();
     this.#keepers.delete(store);
     this.#released.add(store);
-    // What the keeper has under way still gives workers rows.
-    void stopped.then(async () => {
+    // What the keeper, or learning, has under way still gives workers rows.
+    void Promise.all([stopped, this.#learningOf.get(store)]).then(async () => {
       this.#pool?.release(store);
       await this.#page.release(store);
     });
@@ -230,8 +232,11 @@ export class CpuBackend implements ExactBackend {
 
   /** One after the other: a worker learns one thing of a store at a time. */
   #learnInTurn(...args: Learning): Promise<LearntProjection | undefined> {
+    const [store] = args;
     const turn = this.#learning.then(() => this.#learnInWorker(...args));
-    this.#learning = turn.catch(() => {}); // whoever asked for it sees the failure
+    const end = (): void => {}; // whoever asked for it sees what came of it
+    this.#learning = turn.then(end, end);
+    this.#learningOf.set(store, this.#learning);
     return turn;
   }
 

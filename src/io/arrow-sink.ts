@@ -9,7 +9,14 @@ import type { Data, Field, RecordBatch, Schema } from "apache-arrow";
 import { describe, NearfieldError } from "../core/errors.ts";
 import { apacheArrow, JSON_TEXT } from "./arrow.ts";
 import { FileOutput } from "./file-output.ts";
-import { type ColumnKind, type MetadataColumns, NULLS_COLUMN, nullsOf, valueOf } from "./metadata-columns.ts";
+import {
+  type ColumnKind,
+  type MetadataColumns,
+  isUnusual,
+  NULLS_COLUMN,
+  nullsOf,
+  valueOf,
+} from "./metadata-columns.ts";
 import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 type Arrow = typeof import("apache-arrow");
@@ -20,7 +27,7 @@ export async function openArrowSink(
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
   const arrow = await apacheArrow({ path });
-  columns.checkNames(path, (name) => ["", idField, vectorField, NULLS_COLUMN].includes(name));
+  columns.checkNames(path, (name) => isUnusual(name) || ["", idField, vectorField, NULLS_COLUMN].includes(name));
   const schema = new arrow.Schema([
     new arrow.Field(idField, new arrow.Utf8(), false),
     new arrow.Field(vectorField, new arrow.FixedSizeList(dimensions, elementOf(arrow)), false),

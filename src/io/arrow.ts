@@ -65,7 +65,8 @@ async function* recordsOf(file: FileBytes, onProgress: () => void): AsyncGenerat
       if (!(batch.numRows >= 0 && rows <= file.size))
         throw corrupt(file, undefined, `at most ${file.size} rows, one a byte, not ${rows}`);
       for (let row = 0; row < batch.numRows; row++) yield recordOf(arrow, batch, row);
-      if (batch.numRows > 0) onProgress();
+      if (batch.numRows === 0) continue;
+      onProgress();
       handle.isFruitful();
     }
   } catch (cause) {
@@ -132,9 +133,8 @@ function problemOf(file: FileBytes, cause: unknown): NearfieldError {
 function recordOf(arrow: Arrow, batch: ArrowBatch, row: number): Fields {
   const fields: Record<string, unknown> = Object.create(null) as Record<string, unknown>;
   for (const [column, { name, type, metadata }] of batch.schema.fields.entries()) {
-    const value = valueOf(arrow, batch.getChildAt(column)?.get(row));
-    if (typeof value === "string" && isJson(metadata)) fields[name] = JSON.parse(value);
-    else fields[name] = typeof value === "number" && isTime(arrow, type) ? new Date(value) : value;
+    const value = valueOf(arrow, type, batch.getChildAt(column)?.get(row));
+    fields[name] = typeof value === "string" && isJson(metadata) ? JSON.parse(value) : value;
   }
   return plainValues(fields);
 }
@@ -150,16 +150,21 @@ function isJson(metadata: ReadonlyMap<string, string>): boolean {
 }
 
 /** Lists come as vectors, structs and maps as proxies over them: neither can be sent to another process. */
-function valueOf(arrow: Arrow, value: unknown): unknown {
+function valueOf(arrow: Arrow, type: DataType | undefined, value: unknown): unknown {
   if (value instanceof arrow.Vector) {
     // What a vector's memory holds is not what it stands for where elements are null or halves.
-    const isPlain = value.nullCount === 0 && isPlainNumber(arrow, value.type);
-    return isPlain ? value.toArray() : Array.from(value, (element) => valueOf(arrow, element));
+    if (value.nullCount === 0 && isPlainNumber(arrow, value.type)) return value.toArray();
+    return Array.from(value, (element) => valueOf(arrow, value.type, element));
   }
+  if (typeof value === "number" && type !== undefined && isTime(arrow, type)) return new Date(value);
   if (!(value instanceof arrow.StructRow) && !(value instanceof arrow.MapRow)) return value;
-  return Object.fromEntries(Object.entries(value.toJSON()).map(([name, field]) => [name, valueOf(arrow, field)]));
+  const fieldOf = (name: string): DataType | undefined => type?.children?.find((field) => field.name === name)?.type;
+  const fields = Object.entries(value.toJSON());
+  return Object.fromEntries(fields.map(([name, field]) => [name, valueOf(arrow, fieldOf(name), field)]));
 }
 
+/** Numbers whose memory can be sent as it is, and is told from bytes and the words of decimals. */
 function isPlainNumber({ DataType, Precision }: Arrow, type: DataType): boolean {
-  return DataType.isInt(type) ? type.bitWidth <= 32 : DataType.isFloat(type) && type.precision !== Precision.HALF;
+  if (DataType.isInt(type)) return type.bitWidth <= 32 && type.isSigned;
+  return DataType.isFloat(type) && type.precision !== Precision.HALF;
 }

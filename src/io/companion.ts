@@ -6,7 +6,7 @@ import { extname } from "node:path";
 import { NearfieldError } from "../core/errors.ts";
 import { FileBytes } from "./file-bytes.ts";
 import { filledLines, objectOf, objectsOf } from "./jsonl.ts";
-import { fieldNames, type Fields, isUnreadable, noId, recordBatches } from "./record-batch.ts";
+import { fieldNames, isUnreadable, noId, recordBatches, type Row } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
 
 /** Extensions of the formats that hold vectors and nothing else. */
@@ -71,11 +71,9 @@ async function checkLines(file: FileBytes, { path, rowCount }: VectorSource, id:
 }
 
 function checkIds(file: FileBytes, line: string, id: string): void {
-  const first = objectOf(line);
+  const first = objectOf(line, VECTOR);
   if (!isUnreadable(first) && !Object.hasOwn(first, id)) throw noId(file, id, 1, first);
 }
-
-type Row = Fields | { readonly unreadable: string };
 
 /** Rows `from` … of both. */
 async function* joined(
@@ -85,7 +83,7 @@ async function* joined(
   size: number,
 ): AsyncGenerator<Row, void, void> {
   const { dimensions } = matrix;
-  const lines = objectsOf(file);
+  const lines = objectsOf(file, VECTOR);
   for (let row = 0; row < from; row++) await lines.next();
   for await (const { count, vectors } of matrix.batches({ from, size })) {
     for (let i = 0; i < count; i++) {

@@ -5,6 +5,11 @@ import { corrupt, unsupported } from "./file-bytes.ts";
 /** Ends the name of a column whose cells are JSON, such as `tags:json`. */
 export const JSON_SUFFIX = ":json";
 
+/** What a column's cells are values of. */
+export function fieldName(column: string): string {
+  return column.endsWith(JSON_SUFFIX) ? column.slice(0, -JSON_SUFFIX.length) : column;
+}
+
 export interface CsvColumns {
   readonly header: readonly string[];
   /** Columns of the elements in order; empty where the vector is one column. */
@@ -14,7 +19,8 @@ export interface CsvColumns {
 
 /** `vector`: the field's name. Throws UNSUPPORTED_FORMAT for names that are there twice and columns that are not apart by commas, CORRUPT where a number is missing among the elements. */
 export function csvColumns(file: { readonly path: string }, header: readonly string[], vector: string): CsvColumns {
-  const twice = header.find((name, column) => header.indexOf(name) < column);
+  const names = header.map(fieldName);
+  const twice = names.find((name, column) => name !== "" && names.indexOf(name) < column);
   if (twice !== undefined)
     throw unsupported(file, `two columns named ${describe(twice)}`, "a name for each column", "rename one of them");
   const [only = ""] = header;

@@ -9,13 +9,11 @@ import { createReadStream } from "node:fs";
 import { Readable } from "node:stream";
 import { describe, NearfieldError } from "../core/errors.ts";
 import { IO_LIMITS } from "../core/limits.ts";
-import { type CsvColumns, csvColumns, JSON_SUFFIX } from "./csv-columns.ts";
+import { type CsvColumns, csvColumns, fieldName } from "./csv-columns.ts";
 import { corrupt, type FileBytes } from "./file-bytes.ts";
 import { isLostAsNumber } from "./plain-values.ts";
-import { fieldNames, type Fields, type Names, probedWidth, recordBatches, unreadable } from "./record-batch.ts";
+import { fieldNames, type Names, probedWidth, recordBatches, type Row, unreadable } from "./record-batch.ts";
 import type { FieldNames, VectorSource } from "./vector-source.ts";
-
-type Row = Fields | { readonly unreadable: string };
 
 export async function csvSource(file: FileBytes, fields: FieldNames): Promise<VectorSource> {
   const names = fieldNames(fields);
@@ -110,10 +108,10 @@ function recordOf(
     if (name === names.vector) record[name] = numbersIn(cell);
     else if (name === names.id)
       record[name] = cell; // what stands there: 007, 1.50 and the word null
-    else if (name.endsWith(JSON_SUFFIX)) {
+    else if (name !== fieldName(name)) {
       const value = jsonIn(cell);
       if (value === undefined) return unreadable(`${name} is ${describe(cell)}, not JSON`);
-      record[name.slice(0, -JSON_SUFFIX.length)] = value;
+      record[fieldName(name)] = value;
     } else record[name] = quoted.has(column) ? cell : bareValue(cell);
   }
   if (elements.length > 0) record[names.vector] = elements.map((column) => elementIn(cells[column]));

@@ -3,6 +3,7 @@
  * the end, and a file of ids and metadata beside. .bvecs, .u8bin and .i8bin are the same with bytes
  * for elements: what is no whole number of their range is refused, never rounded.
  */
+import { rm } from "node:fs/promises";
 import { NearfieldError } from "../core/errors.ts";
 import { binHeader } from "./big-ann.ts";
 import { companionName } from "./companion.ts";
@@ -61,6 +62,8 @@ export async function openDenseSink(path: string, extension: string, options: Si
     },
     async finish() {
       if (header !== undefined) await output.patch(0, header(rowCount, options));
+      // A file that is replaced must not stand beside the ids of another, should the end come in between.
+      if (ids !== undefined) await rm(path, { force: true });
       await ids?.finish();
       await output.finish();
     },

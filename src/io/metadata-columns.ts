@@ -38,9 +38,9 @@ export class MetadataColumns {
     return this.#hasNulls;
   }
 
-  /** Throws INVALID_OPTION where a key cannot name a column of its own, as another has the name: nothing is left out silently. */
+  /** Throws INVALID_OPTION where a key cannot name a column of its own, as another has the name or the format would change it: nothing is left out silently. */
   checkNames(path: string, isTaken: (name: string) => boolean): void {
-    const taken = [...this.#kinds.keys()].find(isTaken);
+    const taken = [...this.#kinds.keys()].find((name) => isTaken(name));
     if (taken === undefined) return;
     throw new NearfieldError("INVALID_OPTION", {
       got: `metadata with the key ${describe(taken)}, which cannot name a column of its own in ${path}`,
@@ -64,8 +64,13 @@ export function nullsOf(metadata: Readonly<Record<string, unknown>> | undefined)
 /** UTF-8 has no place for half a surrogate pair, and readers drop a byte order mark at the front; of both JSON makes an ordinary text. */
 const UNUSUAL = /\p{Surrogate}|^\uFEFF/u;
 
+/** Whether a text does not come back from UTF-8 as it was. */
+export function isUnusual(text: string): boolean {
+  return UNUSUAL.test(text);
+}
+
 function kindOf(value: unknown): ColumnKind {
-  if (typeof value === "string") return UNUSUAL.test(value) ? "json" : "text";
+  if (typeof value === "string") return isUnusual(value) ? "json" : "text";
   if (typeof value === "number") return "number";
   return typeof value === "boolean" ? "boolean" : "json";
 }

@@ -1,14 +1,14 @@
 /** Records as Parquet: a column of ids, one of lists of float32, one for each key of the metadata; mixed and listed values as JSON; and one that names what is null, where something is. */
 import type { SchemaElement } from "hyparquet";
 import { listOf, openParquetFile } from "./parquet-file.ts";
-import { type ColumnKind, NULLS_COLUMN, nullsOf, valueOf } from "./metadata-columns.ts";
+import { type ColumnKind, isUnusual, NULLS_COLUMN, nullsOf, valueOf } from "./metadata-columns.ts";
 import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 export async function openParquetSink(
   path: string,
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
-  columns.checkNames(path, (name) => name === idField || name === vectorField || name === NULLS_COLUMN);
+  columns.checkNames(path, (name) => isUnusual(name) || [idField, vectorField, NULLS_COLUMN].includes(name));
   const optional = (name: string, kind: ColumnKind): SchemaElement[] => [
     { name, repetition_type: "OPTIONAL", ...TYPES[kind] },
   ];

@@ -7,6 +7,9 @@ import type { FieldNames, RejectedRow, VectorBatch } from "./vector-source.ts";
 
 export type Fields = Readonly<Record<string, unknown>>;
 
+/** A record, or why there is none. */
+export type Row = Fields | { readonly unreadable: string };
+
 export interface Names {
   readonly id: string;
   readonly vector: string;
@@ -31,7 +34,7 @@ function widthOf(value: unknown): number | undefined {
  */
 export async function probedWidth(
   file: { readonly path: string },
-  rows: AsyncIterable<Fields | { readonly unreadable: string }>,
+  rows: AsyncIterable<Row>,
   { id, vector, isIdWanted }: Names,
 ): Promise<number> {
   let seen = 0;
@@ -84,7 +87,7 @@ function namesOf(fields: Fields): string {
 class RecordBatch {
   readonly #first: number;
   readonly #dimensions: number;
-  readonly #names: { readonly id: string; readonly vector: string };
+  readonly #names: Pick<Names, "id" | "vector">;
   readonly #rows: number[] = [];
   readonly #vectors: Float32Array;
   readonly #ids: (string | undefined)[] = [];
@@ -93,12 +96,7 @@ class RecordBatch {
   #count = 0;
 
   /** `size`: most rows it will get. */
-  constructor(
-    first: number,
-    size: number,
-    dimensions: number,
-    names: { readonly id: string; readonly vector: string },
-  ) {
+  constructor(first: number, size: number, dimensions: number, names: Pick<Names, "id" | "vector">) {
     this.#first = first;
     this.#dimensions = dimensions;
     this.#names = names;
@@ -201,17 +199,17 @@ function given(fields: Fields): Fields | undefined {
   return Object.fromEntries(entries.map(([name, value]) => [name, isNumbers(value) ? Array.from(value) : value]));
 }
 
-/** A list of numbers as decoders have it. Bytes may be anything. */
+/** A list of numbers as decoders have it. Bytes, and decimals, which come as words, may be anything. */
 function isNumbers(value: unknown): value is Float32Array | Float64Array | Int8Array | Int16Array | Int32Array {
   return [Float32Array, Float64Array, Int8Array, Int16Array, Int32Array].some((List) => value instanceof List);
 }
 
 /** A source's rows from number `from` on, in batches; those before are read over. `begin`: the number of the first that `rows` yields. */
 export async function* recordBatches(
-  rows: AsyncIterable<Fields | { readonly unreadable: string }>,
+  rows: AsyncIterable<Row>,
   { from = 0, size }: { readonly from?: number; readonly size: number },
   dimensions: number,
-  names: { readonly id: string; readonly vector: string },
+  names: Pick<Names, "id" | "vector">,
   begin = 0,
 ): AsyncGenerator<VectorBatch, void, void> {
   let number = begin;
@@ -234,6 +232,6 @@ export function unreadable(reason: string): { readonly unreadable: string } {
   return Object.assign(Object.create(null) as object, { unreadable: reason, [UNREADABLE]: true });
 }
 
-export function isUnreadable(row: Fields | { readonly unreadable: string }): row is { readonly unreadable: string } {
+export function isUnreadable(row: Row): row is { readonly unreadable: string } {
   return Reflect.get(row, UNREADABLE) === true;
 }

@@ -1,7 +1,7 @@
-/** JSON lines and CSV. Floats are written so that reading them back gives the same float32: JavaScript's shortest text of the number. */
-import { isVectorColumn, JSON_SUFFIX } from "./csv-columns.ts";
+/** JSON lines and CSV. Floats are written with nine digits, so that reading them back gives the same float32. */
+import { fieldName, isVectorColumn, JSON_SUFFIX } from "./csv-columns.ts";
 import { FileOutput } from "./file-output.ts";
-import { valueOf } from "./metadata-columns.ts";
+import { isUnusual, valueOf } from "./metadata-columns.ts";
 import type { SinkOptions, SinkRows, VectorSink } from "./vector-sink.ts";
 
 /** `hasVectors`: false for the file of ids and metadata beside a matrix. */
@@ -27,7 +27,10 @@ export async function openCsvSink(
   path: string,
   { dimensions, columns, idField = "id", vectorField = "vector" }: SinkOptions,
 ): Promise<VectorSink> {
-  columns.checkNames(path, (name) => name === idField || isVectorColumn(name, vectorField));
+  columns.checkNames(
+    path,
+    (name) => isUnusual(name) || fieldName(name) === idField || isVectorColumn(name, vectorField),
+  );
   const metadataColumns = columns.kinds.map(([name, kind]) => {
     const isJson = kind === "json" || name.endsWith(JSON_SUFFIX);
     return { name, isJson, header: isJson ? `${name}${JSON_SUFFIX}` : name };
@@ -43,9 +46,9 @@ export async function openCsvSink(
   );
 }
 
-/** JavaScript's own text of −0 is "0". */
+/** Of a float32: half as long as the text of the double that it is. JavaScript's own text of −0 is "0". */
 function numberText(value: number): string {
-  return Object.is(value, -0) ? "-0" : String(value);
+  return Object.is(value, -0) ? "-0" : String(Number(value.toPrecision(9)));
 }
 
 function cellOf(value: unknown, isJson: boolean): string {

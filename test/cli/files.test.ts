@@ -137,10 +137,77 @@ describe("import", () => {
     expect(JSON.parse(twice.stdout)).toMatchObject({ written: 5, replaced: 1, records: 4, collection });
     const again = await nearfield(["import", file, "--into", collection]);
     expect(again.stdout).toMatch(/^5 records written, 5 of them in place of others with the same id, 0 rejected;/);
-    await writeFile(`${collection}.import.json`, JSON.stringify({ facts: "others", file: 0, row: 3 }));
+    await writeFile(`${collection}.import.json`, JSON.stringify({ facts: "others", file: 0, row: 3, version: 2 }));
     const anew = await nearfield(["import", file, "--into", collection]);
-    expect(anew).toMatchObject({ code: 0, stderr: expect.stringMatching(/was not finished; this one begins anew/) });
+    expect(anew).toMatchObject({ code: 0, stderr: expect.stringMatching(/was not finished, .* this one begins anew/) });
     expect((await readdir(folder)).sort()).toEqual(["words.jsonl", "words.nf"]);
+  });
+
+  it("goes on after a bad row that is skipped now, and not in a collection that is another", async () => {
+    const file = await fileOf("bad.jsonl", [RECORDS[0], "nonsense", ...RECORDS.slice(1), "more", "still more"]);
+    const args = ["import", file, "--into", collection, "--group", "1"];
+    const checkpoint = (): Promise<string> => readFile(`${collection}.import.json`, "utf8");
+    const stop = async (): Promise<void> => {
+      const stopped = await nearfield(args);
+      expect(stopped).toMatchObject({
+        code: 1,
+        stderr: expect.stringMatching(/1 records were written before, and stay/),
+      });
+      expect(JSON.parse(await checkpoint())).toMatchObject({ row: 1, written: 1, version: 1, size: 1 });
+    };
+    const skip = (): ReturnType<typeof nearfield> => nearfield([...args, "--on-invalid", "skip", "--json"]);
+    const all = { written: 4, rejected: 3, replaced: 0, records: 4 };
+    await stop();
+    const rest = await skip();
+    expect(rest.stderr).toMatch(/^nearfield: going on with .*bad\.jsonl at row 1\n$/);
+    expect(JSON.parse(rest.stdout)).toMatchObject(all);
+    expect((await readFile(`${collection}.rejects.jsonl`, "utf8")).trimEnd().split("\n")).toHaveLength(3);
+
+    // Deleted, restored or made by another command meanwhile: nothing of it is taken to be there.
+    for (const change of [
+      async () => rm(collection, { recursive: true }),
+      async () => void (await nearfield(["restore", collection, "0"])),
+      async () => {
+        await rm(collection, { recursive: true });
+        await nearfield(["import", await fileOf("x.jsonl", RECORDS.slice(2)), "--into", collection]);
+      },
+    ]) {
+      await rm(collection, { recursive: true });
+      await stop();
+      const kept = await checkpoint();
+      await change();
+      await writeFile(`${collection}.import.json`, kept);
+      const anew = await skip();
+      expect(anew).toMatchObject({ code: 0, stderr: expect.stringMatching(/this one begins anew/) });
+      expect(JSON.parse(anew.stdout)).toMatchObject({ written: 4, rejected: 3, records: 4 });
+    }
+
+    // A kill after a group was written and before that was kept: its rejects are not told twice.
+    await rm(collection, { recursive: true });
+    const end = await fileOf("end.jsonl", [RECORDS[0], "nonsense", RECORDS[1]]);
+    const whole = ["import", end, "--into", collection, "--group", "3", "--on-invalid", "skip", "--json"];
+    await nearfield(whole);
+    const { size, mtimeMs } = await stat(end);
+    const facts = JSON.stringify([[[end, [size, mtimeMs], null]], collection, null, null]);
+    const [{ atMs } = { atMs: 0 }]: { atMs: number }[] = JSON.parse(
+      (await nearfield(["versions", collection, "--json"])).stdout,
+    );
+    const begun = {
+      file: 0,
+      row: 0,
+      written: 0,
+      rejected: 0,
+      version: 0,
+      atMs,
+      size: 0,
+      sizeBefore: 0,
+      rejectsBytes: 0,
+    };
+    await writeFile(`${collection}.import.json`, JSON.stringify({ facts, ...begun }));
+    const again = await nearfield(whole);
+    expect(again).toMatchObject({ code: 0, stderr: "" });
+    expect(JSON.parse(again.stdout)).toMatchObject({ written: 2, rejected: 1, replaced: 0, records: 2 });
+    expect((await readFile(`${collection}.rejects.jsonl`, "utf8")).trimEnd().split("\n")).toHaveLength(1);
   });
 
   it("takes files without rows, and looks for all files before the first", async () => {
@@ -153,8 +220,14 @@ describe("import", () => {
     const nowhere = ["--on-invalid", "skip", "--rejects", join(folder, "none", "r.jsonl")];
     expect(await nearfield(["import", words, "--into", collection, ...nowhere])).toMatchObject({ code: 1 });
     expect((await readdir(folder)).sort()).toEqual(["empty.jsonl", "words.jsonl"]);
-    const { stdout } = await nearfield(["import", words, empty, "--into", collection, "--json"]);
-    expect(JSON.parse(stdout)).toMatchObject({ records: 4 });
+    for (const files of [
+      [words, empty],
+      [empty, words],
+    ]) {
+      await rm(collection, { recursive: true, force: true });
+      const { stdout } = await nearfield(["import", ...files, "--into", collection, "--json"]);
+      expect(JSON.parse(stdout)).toMatchObject({ records: 4 });
+    }
     for (const extension of ["parquet", "arrow", "csv", "jsonl", "npy"]) {
       const to = join(folder, `none.${extension}`);
       const filter = ["--filter", '{"kind":"nothing"}'];

@@ -144,15 +144,19 @@ describe("a collection", () => {
   });
 
   it("takes no more room where compaction gains nothing, and merges segments where it does", async () => {
-    const collection = await open(new MemoryFolder(), { dimensions: 256 });
+    const folder = new MemoryFolder();
+    const collection = await open(folder, { dimensions: 256 });
+    const segments = (): number => [...folder.files.keys()].filter((name) => name.startsWith("segment-")).length;
     for (let i = 0; i < 2; i++) await collection.upsert(recordsOf(i * 9000, 9000, 256));
     // Two segments, both of them the older versions' as well.
     const kept = await collection.compact({ keepVersions: 3 });
     expect(kept).toMatchObject({ removedRows: 0, removedVersions: 0 });
     expect(kept.bytesAfter).toBeLessThan(1.01 * kept.bytesBefore);
+    expect(segments()).toBe(2);
     const alone = await collection.compact({ keepVersions: 1 });
     expect(alone.removedVersions).toBe(2);
     expect(alone.bytesAfter).toBeLessThan(1.01 * alone.bytesBefore);
+    expect(segments()).toBe(1);
     expect(await collection.verify()).toMatchObject({ ok: true, unused: [] });
     expect(collection.size).toBe(18_000);
   });

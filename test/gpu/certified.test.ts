@@ -87,7 +87,7 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
     await index.search(queries, { k: 10 });
     // Learning takes its time beside searches; wait for it by watching the codes that are made anew, or not.
     await learntOrNot(index, queries.subarray(0, D));
-    // It did learn: that is what a worker was started for, since few rows are settled on the caller's thread.
+    // It did learn, as far as can be seen: a worker was started, and few rows are settled on the caller's thread.
     expect(index.stats().cpu.workers).toBeGreaterThan(0);
     const candidates = index.stats().gpu?.candidates ?? 0;
     const scan = await expectExact(index, rows, queries, 10);

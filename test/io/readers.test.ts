@@ -197,14 +197,16 @@ describe("JSON lines", () => {
     const lines = [
       '{"id":1580661436132757506,"vector":[1580661436132757506],"n":9007199254740993,"t":"1580661436132757507","x":1e300}',
       '{"id":1580661436132757507,"vector":[2],"n":9007199254740992,"q":"\\"12345678901234567890"}',
+      '{"id":"c","vector":[9007199254740993],"metadata":{"n":9007199254740993,"l":[9007199254740993,1]}}',
     ];
     const read = await readAll(await fileOf(folder, ".jsonl", lines.join("\n")));
     expect(read).toMatchObject({
-      ids: ["1580661436132757506", "1580661436132757507"],
-      vectors: [Math.fround(Number("1580661436132757506")), 2],
+      ids: ["1580661436132757506", "1580661436132757507", "c"],
+      vectors: [Math.fround(Number("1580661436132757506")), 2, 2 ** 53],
       metadata: [
         { n: "9007199254740993", t: "1580661436132757507", x: 1e300 },
         { n: 9007199254740992, q: '"12345678901234567890' },
+        { n: "9007199254740993", l: ["9007199254740993", 1] },
       ],
     });
     const csv = await readAll(
@@ -277,12 +279,16 @@ describe("CSV", () => {
     for (const [refused, message] of [
       ["id,vector0,id\na,1,b\n", /two columns named "id"/],
       ["id;vector0\na;1,5\n", /columns apart by commas/],
+      ["id,vector0,tags,tags:json\na,1,x,\n", /two columns named "tags"/],
       [Buffer.from([0x69, 0x64, 0x2c, 0x76, 0x0a, 0xe9, 0x2c, 0x31, 0x0a]), /UTF-8/],
     ] as const) {
       await expect(readAll(await fileOf(folder, ".csv", refused), { fields: { vector: "v" } })).rejects.toThrow(
         message,
       );
     }
+    // Commas at the end, as spreadsheets leave them.
+    const trailing = await readAll(await fileOf(folder, ".csv", "id,vector_0,,\na,1,,\n"));
+    expect(trailing).toMatchObject({ ids: ["a"], metadata: [{}] });
     const bad = await readAll(await fileOf(folder, ".csv", "vector_0,t:json\n1,{}\n2,{\n"));
     expect([bad.rows, bad.rejected]).toEqual([[0], [{ row: 1, reason: 't:json is "{", not JSON' }]]);
   });
@@ -375,7 +381,7 @@ describe("Parquet and Arrow, as other tools write them", () => {
   });
 
   test("halves, nulls within vectors, structs, times and bytes say what they mean, or are rejected", async () => {
-    const { makeVector, vectorFromArray, Table, Field, List, Struct } = arrow;
+    const { makeVector, vectorFromArray, Table, Field, List, Struct, TimestampMillisecond } = arrow;
     const floats = [
       [0.5, 2],
       [1, null],
@@ -387,20 +393,34 @@ describe("Parquet and Arrow, as other tools write them", () => {
       at: makeVector({ type: new arrow.TimestampMillisecond(), data: BigInt64Array.of(0n, 1n, 1500n) }),
       metadata: vectorFromArray(
         [
-          { n: 1, t: null },
-          { n: 2, t: "x" },
-          { n: 3, t: "y" },
+          { n: 1, t: null, when: 0 },
+          { n: 2, t: "x", when: 1 },
+          { n: 3, t: "y", when: 1500 },
         ],
-        new Struct([new Field("n", new arrow.Float64(), true), new Field("t", new arrow.Utf8(), true)]),
+        new Struct([
+          new Field("n", new arrow.Float64(), true),
+          new Field("t", new arrow.Utf8(), true),
+          new Field("when", new TimestampMillisecond(), true),
+        ]),
       ),
       sizes: vectorFromArray([[1n, 2n], [], [2n ** 60n]], new List(new Field("item", new arrow.Int64(), true))),
+      words: vectorFromArray([[7], [], [8, 9]], new List(new Field("item", new arrow.Uint32(), true))),
+      small: vectorFromArray([[7], [], [8, 9]], new List(new Field("item", new arrow.Uint8(), true))),
     };
     const table = new Table(columns);
     const read = await readAll(await fileOf(folder, ".arrow", arrow.tableToIPC(table, "file")));
     expect(read).toMatchObject({ ids: ["a", "c"], vectors: [0.5, 2, 3, 4] });
     expect(read.metadata).toEqual([
-      { at: "1970-01-01T00:00:00.000Z", n: 1, sizes: [1, 2] },
-      { at: "1970-01-01T00:00:01.500Z", n: 3, t: "y", sizes: ["1152921504606846976"] },
+      { at: "1970-01-01T00:00:00.000Z", n: 1, when: "1970-01-01T00:00:00.000Z", sizes: [1, 2], words: [7], small: [7] },
+      {
+        at: "1970-01-01T00:00:01.500Z",
+        n: 3,
+        t: "y",
+        when: "1970-01-01T00:00:01.500Z",
+        sizes: ["1152921504606846976"],
+        words: [8, 9],
+        small: [8, 9],
+      },
     ]);
     expect(read.rejected).toEqual([{ row: 1, id: "b", reason: "vector has null as element 1, not a number" }]);
 

@@ -190,9 +190,9 @@ describe("round trips", () => {
   test.each([
     [".jsonl", "vector", "id"],
     [".csv", "vector_1", "id"],
-    [".csv", "vector[7]", "id"],
-    [".parquet", "vector", "nearfield:nulls"],
-    [".arrow", "id", "nearfield:nulls", ""],
+    [".csv", "vector[7]", "id", "id:json", "\ud800", "\uFEFFk"],
+    [".parquet", "vector", "nearfield:nulls", "\ud800", "\uFEFFk"],
+    [".arrow", "id", "nearfield:nulls", "", "\ud800", "\uFEFFk"],
     [".npy", "id", "id"],
   ])("%s: metadata whose key is another column's name is refused, not lost", async (extension, ...keys) => {
     const before = await readdir(folder);
