@@ -3,7 +3,7 @@ import { inlinedKernels } from "../../src/cpu/kernel-bytes.ts";
 import type { KernelBytes } from "../../src/cpu/kernels.ts";
 import { isProven } from "../../src/cpu/relaxed-probe.ts";
 import { LIMITS } from "../../src/core/limits.ts";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import type { Batch } from "../../src/core/backend.ts";
 import { systemClock } from "../../src/core/clock.ts";
 import type { EngineEvent } from "../../src/core/events.ts";
@@ -146,4 +146,38 @@ describe("the worker pool", () => {
       setup.backend.close();
     },
   );
+
+  test("a store that is released while its learning waits for a worker is forgotten there, last of all", async () => {
+    const asked: string[] = [];
+    const { backend, store } = open(
+      spawnerWith((handle) => {
+        const { endpoint } = handle;
+        const postMessage: typeof endpoint.postMessage = (message, transfer) => {
+          const path: unknown = Reflect.get(message as object, "path");
+          if (Array.isArray(path)) asked.push(path.join("."));
+          endpoint.postMessage(message, transfer);
+        };
+        const add = endpoint.addEventListener.bind(endpoint);
+        const remove = endpoint.removeEventListener.bind(endpoint);
+        return { ...handle, endpoint: { postMessage, addEventListener: add, removeEventListener: remove } };
+      }),
+    );
+    const sample = rows.slice(0, 512 * D);
+    const request = {
+      metric: "euclidean",
+      dimensions: D,
+      sample,
+      count: 512,
+      rowCount: ROWS,
+      rowBytes: 4 * D,
+    } as const;
+    const learning = backend.learn(store, request, () => false);
+    await Promise.resolve(); // it is the worker's turn, which is not there yet
+    backend.release(store);
+    expect(await learning).toBeUndefined();
+    await vi.waitFor(() => expect(asked).toContain("release"));
+    expect(asked).toContain("startLearning"); // it had gone too far to be held back
+    expect(asked.lastIndexOf("release")).toBe(asked.length - 1);
+    backend.close();
+  });
 });
