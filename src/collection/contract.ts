@@ -60,7 +60,10 @@ export interface UpsertOptions {
   readonly model?: ModelFingerprint;
   /** Gives up (ABORTED), nothing is written; without effect once the records are being committed. */
   readonly signal?: AbortSignal;
-  /** Called for each record that `onInvalid: "skip"` leaves out, with its number among those of the call, from 0. */
+  /**
+   * Called for each record that `onInvalid: "skip"` leaves out, with its number among those of the call,
+   * from 0, as records are taken in: before anything is written. What it throws rejects the call.
+   */
   readonly onReject?: (rejection: { readonly position: number; readonly id: string; readonly reason: string }) => void;
   /** Records taken in so far; `total` where the records are an array. */
   readonly onProgress?: (progress: { readonly done: number; readonly total: number | undefined }) => void;
@@ -225,7 +228,11 @@ export interface Collection extends AsyncDisposable {
   checkout(versionOrTag: number | string): Promise<Collection>;
   /** Makes an older state the newest, as a new version, whose number it resolves with. In memory both are there meanwhile. NOT_FOUND, CORRUPT. */
   restore(versionOrTag: number | string): Promise<number>;
-  /** Rewrites the records without the removed rows, and drops versions that neither `keepVersions` nor a tag keeps. Queries go on; in memory both are there meanwhile. */
+  /**
+   * Rewrites the records without the removed rows, and drops versions that neither `keepVersions` nor a
+   * tag keeps. Where no row is removed, segments are merged if no older version needs them, or if there
+   * are more than eight. Queries go on; in memory both are there meanwhile.
+   */
   compact(options?: CompactOptions): Promise<CompactReport>;
   /** Reads every byte that a version needs and tells of each damage: file, block, record. */
   verify(): Promise<VerifyReport>;

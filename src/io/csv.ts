@@ -64,7 +64,7 @@ async function* checkedBytes(file: FileBytes): AsyncGenerator<Uint8Array, void, 
     try {
       decoder.decode(piece, { stream: piece !== undefined });
     } catch (cause) {
-      throw corrupt(file, offset, "UTF-8 in what follows", cause);
+      throw corrupt(file, offset, "UTF-8 in what follows (files in UTF-16 or Latin-1 are to be saved as UTF-8)", cause);
     }
   };
   for await (const piece of createReadStream(file.path) as AsyncIterable<Buffer>) {

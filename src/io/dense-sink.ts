@@ -51,7 +51,16 @@ export async function openDenseSink(path: string, extension: string, options: Si
     throw error;
   });
   let rowCount = 0;
-  if (header !== undefined) await output.append(header(0, options));
+  const abort = async (): Promise<void> => {
+    await output.abort();
+    await ids?.abort();
+  };
+  try {
+    if (header !== undefined) await output.append(header(0, options));
+  } catch (error) {
+    await abort();
+    throw error;
+  }
   return {
     async append(rows: SinkRows) {
       const { count } = rows;
@@ -67,10 +76,7 @@ export async function openDenseSink(path: string, extension: string, options: Si
       await ids?.finish();
       await output.finish();
     },
-    async abort() {
-      await output.abort();
-      await ids?.abort();
-    },
+    abort,
   };
 }
 

@@ -138,6 +138,34 @@ describe("an upsert", () => {
     expect(collection.size).toBe(7);
   });
 
+  it("tells of each record that is left out while it takes them in, and writes nothing where that throws", async () => {
+    const collection = await memory();
+    async function* stream(): AsyncGenerator<VectorRecord> {
+      yield recordOf(0);
+      yield { id: "a", vector: [Number.NaN, 0, 0, 0] };
+      yield recordOf(1);
+      yield { id: "b", vector: [1] };
+    }
+    const told: unknown[] = [];
+    const taken = collection.upsert(stream(), { onInvalid: "skip", onReject: (rejection) => told.push(rejection) });
+    expect(await taken).toMatchObject({ written: 2, rejected: [{ id: "a" }, { id: "b" }] });
+    expect(told).toEqual([
+      { position: 1, id: "a", reason: expect.stringMatching(/NaN/) },
+      { position: 3, id: "b", reason: expect.stringMatching(/1/) },
+    ]);
+    const thrown = new Error("enough");
+    const refused = collection.upsert([recordOf(7), { id: "c", vector: [1] }], {
+      onInvalid: "skip",
+      onReject: () => {
+        throw thrown;
+      },
+    });
+    await expect(refused).rejects.toBe(thrown);
+    expect([collection.size, collection.version]).toEqual([2, 1]);
+    const wrong = { onReject: 5 as unknown as () => void };
+    await expect(collection.upsert([], wrong)).rejects.toMatchObject({ code: "INVALID_OPTION" });
+  });
+
   it("takes ids and metadata that just fit", async () => {
     const collection = await memory();
     const id = "é".repeat(256);

@@ -180,6 +180,23 @@ describe.skipIf(!browserAvailable())("the demo in headless Chromium", () => {
       expect(await page.locator(".examples").innerText()).toContain(found[0]?.split(" ")[0]);
     });
 
+    test("quick steps from page to page end where the last one led", async () => {
+      await page.goto(`${server.origin}/#/words`);
+      await page.getByTestId("word-list").waitFor({ timeout: 60_000 });
+      for (let wait = 0; wait < 24; wait += 2) {
+        const query = `a large cat ${wait}`;
+        await page.evaluate(
+          async ([ms, asked]) => {
+            location.hash = "#/words";
+            await new Promise((resolve) => setTimeout(resolve, Number(ms)));
+            location.hash = `#/dictionary?q=${encodeURIComponent(String(asked))}`;
+          },
+          [wait, query],
+        );
+        expect(await definitionsOf(page, query)).toHaveLength(20);
+      }
+    });
+
     test("takes away what is said not to be meant", async () => {
       await page.goto(`${server.origin}/#/words`);
       await page.goto(`${server.origin}/#/dictionary?q=a+large+cat`);

@@ -37,7 +37,7 @@ export function Dictionary(): JSX.Element {
     };
     follow();
     // Back from another page: what was asked here still is.
-    if (queryOf(ask.value) === "" && queryOf(session.asked) !== "") {
+    if (askOf(location.hash) !== undefined && queryOf(ask.value) === "" && queryOf(session.asked) !== "") {
       history.replaceState(null, "", addressOf(session.asked));
       follow();
     }

@@ -55,7 +55,8 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   }, [explorer]);
   useSignalEffect(() => {
     const word = explorer.word.value;
-    if (word !== undefined) history.replaceState(history.state, "", addressOf(word));
+    // Somebody may have gone on to another page before this effect ran.
+    if (word !== undefined && isShown(location.hash)) history.replaceState(history.state, "", addressOf(word));
   });
   const neighbourhood = explorer.neighbourhood.value;
   /** A step that somebody may want to take back; what is typed changes the address in place. */
@@ -98,13 +99,18 @@ function Exploring({ explorer }: { readonly explorer: Explorer }): JSX.Element {
   );
 }
 
+/** Whether an address is this page's. */
+function isShown(hash: string): boolean {
+  return hash.split("?", 1)[0] === ROUTE;
+}
+
 function addressOf(word: string): string {
   return `${ROUTE}?${new URLSearchParams({ word })}`;
 }
 
 /** Of this page's address; undefined where it names none. */
 function wordIn(hash: string): string | undefined {
-  const [route, search = ""] = hash.split("?", 2);
-  if (route !== ROUTE) return undefined;
+  if (!isShown(hash)) return undefined;
+  const [, search = ""] = hash.split("?", 2);
   return new URLSearchParams(search).get("word") ?? undefined;
 }
