@@ -204,8 +204,9 @@ export const isCertifiable = (c: ContractCase): boolean => isProduct(c) && c.dat
 export async function codesReady(index: VectorIndex, { cpu }: Pick<Internals, "cpu">): Promise<void> {
   if (cpu?.["learnRows"] === undefined || index.size === 0) return;
   const directions = index.precision === "i8" ? undefined : cpu["directions"];
-  for (;;) {
+  for (const until = performance.now() + 60_000; ; ) {
     const { codes } = index.stats().cpu;
+    if (performance.now() > until) throw new Error(`no codes after a minute: ${JSON.stringify(codes)}`);
     const isLearnt = codes?.directions === Math.min(directions ?? index.dimensions, index.dimensions);
     if (isLearnt && codes.codedRows === index.size && codes.learning === null) return;
     await new Promise((resolve) => {

@@ -27,8 +27,9 @@ function open(options: Partial<IndexOptions> = {}, internals: Internals = {}): P
 
 /** Waits for what goes on in the background: every row coded, nothing being learnt, and directions learnt where that is expected. */
 async function settled(index: VectorIndex, isLearnt = true): Promise<void> {
-  for (;;) {
+  for (const until = performance.now() + 60_000; ; ) {
     const { codes } = index.stats().cpu;
+    if (performance.now() > until) throw new Error(`no codes after a minute: ${JSON.stringify(codes)}`);
     const isWhole = codes !== null && codes.codedRows === index.rowCount && codes.learning === null;
     if (isWhole && (!isLearnt || codes.directions < D)) return;
     await new Promise((resolve) => {
