@@ -406,7 +406,7 @@ describe.skipIf(!gpuAvailable())("a GPU at fault", () => {
         const opened = await open(
           faults.device,
           { dimensions: 32, metric: "cosine", scan: "certified" },
-          { gpu: { learnRows: 64 } },
+          { usesWorkers: true, gpu: { learnRows: 64 } }, // which learn
         );
         await opened.index.add(rows);
         await opened.index.search(queries, { k: 3 });
@@ -421,7 +421,7 @@ describe.skipIf(!gpuAvailable())("a GPU at fault", () => {
       const opened = await open(
         faults.device,
         { dimensions: 32, metric: "cosine", scan: "certified" },
-        { gpu: { learnRows: 64 } },
+        { usesWorkers: true, gpu: { learnRows: 64 } }, // which learn
       );
       await opened.index.add(rows);
       await opened.index.search(queries, { k: 3 });
