@@ -119,7 +119,7 @@ async function checkPaths(files: readonly string[], rejects: string | undefined)
   });
 }
 
-/** How the collection is opened, or made: `source` is the first file, which may have no row. */
+/** How the collection is opened, or made. `source` is the first file; where that has no row, a later one tells the width. */
 async function settingsOf(
   { metric, precision, model }: ImportOptions,
   files: readonly string[],
@@ -128,10 +128,11 @@ async function settingsOf(
   fields: FieldNames,
 ): Promise<CollectionOptions> {
   let dimensions = source?.dimensions ?? 0;
-  for (const file of isNew && dimensions === 0 ? files.slice(1) : []) {
-    if (dimensions === 0) dimensions = await widthOf(file, fields);
+  for (let next = 1; isNew && dimensions === 0; next++) {
+    const file = files[next];
+    if (file === undefined) throw noRow(files.join(", "));
+    dimensions = await widthOf(file, fields);
   }
-  if (isNew && dimensions === 0) throw noRow(files.join(", "));
   return {
     create: true,
     backend: "cpu",

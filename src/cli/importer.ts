@@ -1,5 +1,5 @@
 /** Takes files of vectors into a collection, group after group; what cannot be stored is refused, or left out and told of. */
-import { appendFile, rm, truncate } from "node:fs/promises";
+import { appendFile, rm, stat, truncate } from "node:fs/promises";
 import { basename } from "node:path";
 import type { Collection, ModelFingerprint, VectorRecord } from "../collection/contract.ts";
 import type { Metadata } from "../collection/metadata.ts";
@@ -159,11 +159,12 @@ async function newestOf(collection: Collection): Promise<Pick<Checkpoint, "versi
   return { version, size, atMs: (await collection.versions()).at(-1)?.atMs ?? 0 };
 }
 
-/** What a kill left behind the last group that counts goes. */
+/** What a kill left behind the last group that counts goes. Of what is not there, or shorter, nothing does. */
 async function cutRejects(path: string, bytes: number): Promise<void> {
+  const size = (await stat(path).catch(() => undefined))?.size ?? 0;
   try {
     if (bytes === 0) await rm(path, { force: true });
-    else await truncate(path, bytes);
+    else if (size > bytes) await truncate(path, bytes);
   } catch (cause) {
     throw fileFailure(path, "written", cause);
   }
