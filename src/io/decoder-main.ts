@@ -1,6 +1,6 @@
 /**
  * The decoder's process: opens a Parquet or Arrow file for the process that forked it and answers
- * with batches. Built as a file of its own (`dist/decoder.js`). It is ended by a kill, whatever it
+ * with batches. Built as a file of its own (`dist/decoder-main.js`). It is ended by a kill, whatever it
  * is doing; what it holds are handles for reading.
  */
 import { Worker } from "node:worker_threads";

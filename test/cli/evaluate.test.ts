@@ -132,7 +132,11 @@ describe("eval", () => {
     const few = join(folder, "few.npy");
     const erring = Int32Array.from(lists.rows, (row, i) => (i < 2 * K ? (row + 100) % N : row));
     await writeFile(few, npyBytes("<i4", [Q, K], bytesOf(erring)));
-    expect(await evaluate("--truth", few)).toMatchObject({ code: 0 });
+    const told = await evaluate("--truth", few);
+    expect(told).toMatchObject({ code: 0, stdout: expect.stringMatching(/^recall@5/) });
+    expect(told.stderr).toMatch(
+      /^nearfield: of [12] queries the truth is not the nearest rows.*recall may look better/,
+    );
     const both = ["--make-truth", join(folder, "new.npy"), "--min-recall", "0.5"];
     const ended = await nearfield(["eval", "--base", base, "--queries", queries, ...both]);
     expect(ended).toMatchObject({ code: 2, stderr: expect.stringMatching(/--min-recall with --make-truth/) });

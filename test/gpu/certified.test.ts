@@ -81,14 +81,17 @@ describe.skipIf(!gpuAvailable())("certified scans", () => {
 
   test("Gaussian noise keeps all its dimensions, and a hundredth of the rows survives", async () => {
     const { rows, queries } = makeData("gaussian", "cosine", 3000, 4, D, 3);
-    const index = await open({ gpu: { learnRows: 1000 } }, { metric: "cosine", scan: "certified" });
+    const events: string[] = [];
+    const onEvent = ({ code }: { code: string }): void => void events.push(code);
+    const index = await open({ gpu: { learnRows: 1000 } }, { metric: "cosine", scan: "certified", onEvent });
     await index.add(rows);
     expect(index.stats().cpu.workers).toBe(0);
     await index.search(queries, { k: 10 });
     // Learning takes its time beside searches; wait for it by watching the codes that are made anew, or not.
     await learntOrNot(index, queries.subarray(0, D));
-    // It did learn, as far as can be seen: a worker was started, and few rows are settled on the caller's thread.
+    // It did learn: a worker was started for that, since few rows are settled on the caller's thread, and nothing failed.
     expect(index.stats().cpu.workers).toBeGreaterThan(0);
+    expect(events).not.toContain("gpu-variant-failed");
     const candidates = index.stats().gpu?.candidates ?? 0;
     const scan = await expectExact(index, rows, queries, 10);
     expect(scan).toMatchObject({ method: "certified", prefixDimensions: D, rescans: 0 });
